@@ -1,0 +1,1 @@
+"""Normalised runs in, findings out."""

@@ -1,0 +1,163 @@
+"""Compiles the dialect table into the two views that turn `otel_traces` into `steps` and `memory_ops`.
+
+One pass over a span's attributes: `transform` numbers each known key, then a field is a few look-ups in that array of
+numbers. Asking the attribute map once per candidate key instead measured about 20 times slower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from driftline.analyzers.dialects.table import Key, load_dialects
+from driftline.collector.store import read_sql
+
+if TYPE_CHECKING:
+    from driftline.collector.store import Store
+
+# Values that stand for "somebody removed it": never equal to anything, not even to each other.
+_REMOVED = ("<REDACTED>", "<not specified>", "[REDACTED]", "__REDACTED__")
+_SCRUBBED_PREFIX = "[Scrubbed"
+_EMPTY_RESULTS = ('""', "null", "{}", "[]")
+_CONTENT_FIELDS = ("tool_args",)
+_RESULT_FIELDS = ("tool_result",)
+
+
+def install_views(store: Store) -> bool:
+    """Put the compiled views into *store*; true if they changed. Call before anything is inserted."""
+    changed = False
+    for name, statement in compile_views().items():
+        changed |= store.install_view(name, statement)
+    return changed
+
+
+def compile_views() -> dict[str, str]:
+    """The DDL of both views, by name."""
+    return {
+        "canonical_steps": _compile("steps.sql"),
+        "canonical_memory_ops": _compile("memory_ops.sql"),
+    }
+
+
+def digest_of(text: str) -> str:
+    """The digest of an already canonical JSON *text*: hex SHA-256, first 32 digits (WIRE, `call.args_digest`)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _compile(file: str) -> str:
+    template = read_sql(__package__ or "", file)
+    keys = _keys_by_field()
+    wanted = re.findall(r"\$field\((\w+)\)", template)
+    slots = _number({a for name in wanted for key in keys.get(name, ()) for a in _attributes(key)})
+    text = template
+    for name in sorted(set(wanted)):
+        text = text.replace(f"$field({name})", _field_sql(name, keys, slots))
+    text = _expand_calls(text)
+    return (
+        text.replace("$slots", f"arrayMap(k -> transform(k, {_list(slots)}, {list(slots.values())}, 0), keys)")
+        .replace("$dialect", _dialect_sql())
+        .replace("$content_keys", _list(k.attribute for f in _CONTENT_FIELDS for k in keys[f]))
+        .replace("$result_keys", _list(k.attribute for f in _RESULT_FIELDS for k in keys[f] if not k.only))
+        .replace("$empty_digests", _list(digest_of(text) for text in _EMPTY_RESULTS))
+    )
+
+
+def _keys_by_field() -> dict[str, list[Key]]:
+    fields: dict[str, list[Key]] = {}
+    for dialect in load_dialects():
+        for key in dialect.keys:
+            fields.setdefault(key.field, []).append(key)
+    for keys in fields.values():
+        keys.sort(key=lambda key: key.order)
+    return fields
+
+
+def _attributes(key: Key) -> tuple[str, ...]:
+    return (key.attribute, key.when[0]) if key.when else (key.attribute,)
+
+
+def _number(attributes: set[str]) -> dict[str, int]:
+    return {attribute: number for number, attribute in enumerate(sorted(attributes), start=1)}
+
+
+def _field_sql(name: str, keys: dict[str, list[Key]], slots: dict[str, int]) -> str:
+    if name not in keys:
+        raise ValueError(f"a view asks for field {name!r}, which no dialect file names")
+    candidates = [_key_sql(key, slots) for key in keys[name]]
+    if len(candidates) == 1:
+        return candidates[0]
+    return f"arrayFirst(x -> x != '', [{', '.join(candidates)}])"
+
+
+def _key_sql(key: Key, slots: dict[str, int]) -> str:
+    value = f"vals[indexOf(slots, {slots[key.attribute]})]"
+    if key.present:
+        value = f"if({value} != '', {_quote(key.present)}, '')"
+    if key.values:
+        sources, targets = zip(*key.values, strict=True)
+        value = f"transform({value}, {_list(sources)}, {_list(targets)}, '')"
+    if key.member:
+        value = f"if(startsWith({value}, '{{'), JSONExtractString({value}, {_quote(key.member)}), '')"
+    if key.reject == "json_schema":
+        schema = f"startsWith(trimLeft({value}), '{{') AND JSONExtractString({value}, 'type') = 'object'"
+        value = f"if({schema} AND JSONHas({value}, 'properties'), '', {value})"
+    if key.when:
+        attribute, wanted = key.when
+        value = f"if(vals[indexOf(slots, {slots[attribute]})] = {_quote(wanted)}, {value}, '')"
+    if key.only:
+        value = f"if(found_dialect = {_quote(key.only)}, {value}, '')"
+    return value
+
+
+def _dialect_sql() -> str:
+    """The dialect of a span: by the scope that made it, else by the marker keys in order of rank."""
+    dialects = load_dialects()
+    by_scope = [
+        f"startsWith(ScopeName, {_quote(scope)}), {_quote(dialect.name)}"
+        for dialect in dialects
+        for scope in dialect.scopes
+    ]
+    by_marker = [
+        f"hasAny(keys, {_list(dialect.markers)}), {_quote(dialect.name)}" for dialect in dialects if dialect.markers
+    ]
+    return f"multiIf({', '.join([*by_scope, *by_marker])}, 'other')"
+
+
+def _expand_calls(text: str) -> str:
+    """Replace `$name(argument)` by the SQL of the value rule of that name; arguments may nest parentheses."""
+    while match := re.search(r"\$(clean|list|digest|truncated|scrubbed_inside)\(", text):
+        start = match.end()
+        depth, end = 1, start
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        argument = text[start : end - 1]
+        text = text[: match.start()] + _RULES[match[1]].replace("§", argument) + text[end:]
+    return text
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _list(texts: object) -> str:
+    return "[" + ", ".join(_quote(str(text)) for text in texts) + "]"  # type: ignore[attr-defined]
+
+
+# Canonical JSON: keys sorted at every depth, numbers evened out. A JSON array is wrapped because the JSON type holds
+# objects only; text that is no JSON counts as itself.
+_CANONICAL = (
+    "replaceAll(multiIf("
+    "startsWith(trimLeft(§), '{'), coalesce(toString(accurateCastOrNull(§, 'JSON')), §), "
+    "startsWith(trimLeft(§), '['), coalesce(toString(accurateCastOrNull(concat('{\"\":', §, '}'), 'JSON')), §), "
+    "§), '\\\\/', '/')"
+)
+_RULES = {
+    "clean": f"if(§ IN {tuple(_REMOVED)!r} OR startsWith(§, '{_SCRUBBED_PREFIX}'), '', §)",
+    "list": "if(startsWith(§, '['), JSONExtract(§, 'Array(String)'), if(§ = '', [], [§]))",
+    "digest": f"lower(hex(substring(SHA256({_CANONICAL}), 1, 16)))",
+    "truncated": "(match(§, '…\\\\[truncated|\\\\[truncated\\\\]|\\\\.\\\\.\\\\.$') "
+    "OR (startsWith(trimLeft(§), '{') AND NOT isValidJSON(§)))",
+    "scrubbed_inside": f"(position(§, '{_SCRUBBED_PREFIX}') > 0 OR multiSearchAny(§, {list(_REMOVED)!r}))",
+}

@@ -1,0 +1,1 @@
+"""Receives OTLP, writes it down, hands it to ClickHouse."""

@@ -1,0 +1,213 @@
+"""One way to ClickHouse, whether the engine runs in this process (chDB) or on a server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driftline.collector.store import migrations
+from driftline.collector.store.decoding import insert_settings
+from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
+from driftline.collector.store.views import install_view
+
+if TYPE_CHECKING:
+    import polars as pl
+    from clickhouse_connect.driver.client import Client
+
+Params = Mapping[str, Any]
+
+_log = logging.getLogger("driftline.store")
+
+# ClickHouse error codes that say "these bytes are not what you told me": trying again would not help.
+_UNPARSABLE = (
+    "CANNOT_PARSE",
+    "INCORRECT_DATA",
+    "PROTOBUF",
+    "UNKNOWN_PROTOBUF_FORMAT",
+    "CANNOT_READ_ALL_DATA",
+    "ATTEMPT_TO_READ_AFTER_EOF",
+    "UNEXPECTED_END_OF_FILE",
+    "TOO_LARGE",
+    "BAD_ARGUMENTS",
+    "DECIMAL_OVERFLOW",
+    "VALUE_IS_OUT_OF_RANGE",
+)
+_READ_SETTINGS = {
+    "output_format_arrow_string_as_string": 1,
+    "output_format_arrow_low_cardinality_as_dictionary": 0,
+    "use_query_condition_cache": 0,
+}
+
+
+def open_store(location: str | Path, *, create: bool = True) -> Store:
+    """Open the store at *location*: a folder (embedded engine) or an ``http(s)://user:password@host/database`` URL.
+
+    With *create* the schema is brought up to date; without it the store must exist and is only read.
+
+    Raises:
+        StoreInUse: another process has the folder open.
+        StoreNotFound: *create* is false and there is no store.
+        StoreUnreachable: the server does not answer or refuses the user.
+        StoreFromNewerVersion: the schema is newer than this driftline.
+    """
+    text = str(location)
+    if text.startswith(("http://", "https://")):
+        store = Store(text, database=None)
+    else:
+        folder = Path(text).expanduser().resolve()
+        if not create and not (folder / "store").is_dir():
+            raise StoreNotFound(
+                f"there is no driftline store at {folder}",
+                "start one with `driftline up --data DIR`, or give the right folder with --data",
+            )
+        (folder / "store").mkdir(parents=True, exist_ok=True)
+        store = Store(f"chdb://{folder / 'store'}", database=None)
+    try:
+        if create:
+            migrations.migrate(store)
+        else:
+            migrations.verify(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+class Store:
+    """A ClickHouse database with driftline's schema in it.
+
+    Safe to use from many threads: each thread reads through a handle of its own, so a long query blocks no other.
+    """
+
+    def __init__(self, dsn: str, database: str | None) -> None:
+        self.dsn = dsn
+        self.embedded = dsn.startswith("chdb:")
+        self._database = database
+        self._local = threading.local()
+        self._clients: list[Client] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._client()
+
+    def rows(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """Run a SELECT; one dict a row. *params* fill ``{name:Type}`` placeholders."""
+        result = self._client().query(sql, parameters=dict(params or {}))
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    def value(self, sql: str, params: Params | None = None) -> Any:
+        """The first column of the first row of a SELECT; None when there is no row."""
+        result = self._client().query(sql, parameters=dict(params or {})).result_rows
+        return result[0][0] if result else None
+
+    def frame(self, sql: str, params: Params | None = None) -> pl.DataFrame:
+        """Run a SELECT and return its columns as a Polars frame, without a Python object a row."""
+        import polars as pl
+
+        table = self._client().query_arrow(sql, parameters=dict(params or {}), settings=_READ_SETTINGS)
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def command(self, sql: str, params: Params | None = None) -> Any:
+        """Run a statement that returns nothing worth reading (DDL, INSERT … SELECT)."""
+        return self._client().command(sql, parameters=dict(params or {}))
+
+    def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows into one of our small tables (findings, runs); spans go through `insert_requests`."""
+        if rows:
+            self._client().insert(table, list(rows), column_names=list(columns))
+
+    def insert_frame(self, table: str, frame: pl.DataFrame) -> None:
+        """Insert a Polars frame whose column names are those of *table*."""
+        if frame.height:
+            self._client().insert_arrow(table, frame.to_arrow())
+
+    def insert_requests(self, framed: bytes, token: str) -> None:
+        """Insert length-delimited OTLP trace requests, whole or not at all.
+
+        *token* is the batch's identity: inserting the same bytes under the same token again adds nothing.
+
+        Raises:
+            BatchRefused: ClickHouse cannot parse the bytes.
+        """
+        from clickhouse_connect.driver.exceptions import DatabaseError
+
+        settings = {**insert_settings(), "insert_deduplication_token": token}
+        try:
+            self._client().raw_insert("otlp_inbox", insert_block=framed, fmt="Protobuf", settings=settings)
+        except DatabaseError as error:
+            if any(code in str(error) for code in _UNPARSABLE):
+                raise BatchRefused(
+                    f"ClickHouse refused batch {token}: {error}", "the batch is kept in the dead-letter folder"
+                ) from error
+            raise
+
+    def install_view(self, name: str, statement: str) -> bool:
+        """Create the generated view *name*, replacing one of another text; true if it changed (see views.py)."""
+        return install_view(self, name, statement)
+
+    def raw_client(self) -> Client:
+        """This thread's clickhouse-connect client, for what the methods above do not cover."""
+        return self._client()
+
+    def close(self) -> None:
+        """Close every handle. An embedded engine lets another process in only after this."""
+        with self._lock:
+            self._closed = True
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._connect()
+            self._local.client = client
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def _connect(self) -> Client:
+        import clickhouse_connect
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
+        if self._closed:
+            raise StoreUnreachable("the store was closed", "open it again before using it")
+        try:
+            if self.embedded:
+                return clickhouse_connect.get_client(dsn=self.dsn)
+            return clickhouse_connect.get_client(dsn=self.dsn, autogenerate_session_id=False)
+        except (ClickHouseError, OSError, RuntimeError) as error:
+            if self.embedded:
+                raise _embedded_trouble(self.dsn, error) from error
+            raise StoreUnreachable(
+                f"ClickHouse at {_without_password(self.dsn)} did not let us in: {str(error).splitlines()[0]}",
+                "check the address, the user and that the server runs",
+            ) from error
+
+
+def _embedded_trouble(dsn: str, error: Exception) -> StoreInUse | StoreUnreachable:
+    folder = dsn.removeprefix("chdb://").removesuffix("/store")
+    if "lock" in str(error).lower() or "another" in str(error).lower():
+        return StoreInUse(
+            f"the store at {folder} is in use by another process",
+            "stop that process, or let this command read through the running server",
+        )
+    return StoreUnreachable(
+        f"the store at {folder} cannot be opened: {str(error).splitlines()[0]}",
+        "run `driftline doctor --data DIR` for a closer look",
+    )
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,75 @@
+"""How ClickHouse decodes OTLP itself: the inbox table, the view behind it, and the settings an insert needs.
+
+The collector does no per-span work. A request's bytes go into ``otlp_inbox`` (a ``Null`` table) in ClickHouse's
+length-delimited ``Protobuf`` format; the view ``otlp_spans`` turns them into rows of ``otel_traces``, and the views
+that other packages hang behind that table do the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from driftline.collector.store.sql_files import read_sql, read_text
+
+_SCALARS = (
+    "string_value Nullable(String), bool_value Nullable(Bool), int_value Nullable(Int64), "
+    "double_value Nullable(Float64), bytes_value Nullable(String), kvlist_value Nullable(String)"
+)
+_ELEMENT = f"Tuple({_SCALARS}, array_value Nullable(String))"
+_ATTRIBUTES = f"Array(Tuple(key String, value Tuple({_SCALARS}, array_value Tuple(values Array({_ELEMENT})))))"
+
+# A value nobody rewrote (see collector.nested) is kept as base64 of its wire bytes rather than dropped.
+_ELEMENT_TEXT = (
+    "multiIf(isNotNull(x.string_value), toJSONString(assumeNotNull(x.string_value)), "
+    "isNotNull(x.int_value), toString(x.int_value), "
+    "isNotNull(x.double_value), if(isFinite(assumeNotNull(x.double_value)), toString(x.double_value), "
+    "toJSONString(toString(x.double_value))), "
+    "isNotNull(x.bool_value), if(assumeNotNull(x.bool_value), 'true', 'false'), "
+    "isNotNull(x.bytes_value), toJSONString(base64Encode(assumeNotNull(x.bytes_value))), "
+    "isNotNull(x.kvlist_value), toJSONString(base64Encode(assumeNotNull(x.kvlist_value))), "
+    "isNotNull(x.array_value), toJSONString(base64Encode(assumeNotNull(x.array_value))), 'null')"
+)
+_VALUE_TEXT = (
+    "multiIf(isNotNull(a.value.string_value), assumeNotNull(a.value.string_value), "
+    "isNotNull(a.value.int_value), toString(a.value.int_value), "
+    "isNotNull(a.value.bool_value), if(assumeNotNull(a.value.bool_value), 'true', 'false'), "
+    "isNotNull(a.value.double_value), toString(a.value.double_value), "
+    "isNotNull(a.value.bytes_value), base64Encode(assumeNotNull(a.value.bytes_value)), "
+    "isNotNull(a.value.kvlist_value), base64Encode(assumeNotNull(a.value.kvlist_value)), "
+    f"notEmpty(a.value.array_value.values), concat('[', arrayStringConcat(arrayMap(x -> {_ELEMENT_TEXT}, "
+    "a.value.array_value.values), ','), ']'), '')"
+)
+
+
+def _attribute_map(expression: str) -> str:
+    """SQL that turns a list of OTLP attributes into a map of text; of a key given twice the last value stays."""
+    last_wins = (
+        f"if(arrayUniq({expression}.key) = length({expression}), {expression}, "
+        f"arrayFilter((a, i) -> i = length({expression}) + 1 - indexOf(arrayReverse({expression}.key), a.key), "
+        f"{expression}, arrayEnumerate({expression})))"
+    )
+    return f"CAST(arrayMap(a -> (a.key, {_VALUE_TEXT}), {last_wins}), 'Map(LowCardinality(String), String)')"
+
+
+def inbox_statements() -> tuple[str, str]:
+    """The inbox table and the view that flattens it, as two DDL statements."""
+    table = read_sql(__package__, "sql/otlp_inbox.sql").replace("$attributes", _ATTRIBUTES)
+    view = read_sql(__package__, "sql/otlp_spans.sql")
+    view = re.sub(r"\$map\(([a-z_.]+)\)", lambda m: _attribute_map(m[1]), view).replace("$$", "$")
+    return table, view
+
+
+def insert_settings() -> dict[str, Any]:
+    """Settings under which ``INSERT INTO otlp_inbox FORMAT Protobuf`` reads length-delimited trace requests."""
+    return {
+        "format_schema_source": "string",
+        "format_schema": read_text(__package__, "otlp.proto"),
+        "format_schema_message_name": "Request",
+        # One parsing thread: the same bytes must split into the same blocks, or a replayed token would miss.
+        "input_format_parallel_parsing": 0,
+        "max_insert_threads": 1,
+        "deduplicate_blocks_in_dependent_materialized_views": 1,
+        "insert_deduplicate": 1,
+        "output_format_json_escape_forward_slashes": 0,
+    }

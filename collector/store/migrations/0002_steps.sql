@@ -1,0 +1,92 @@
+-- One row a meaningful span, in canonical terms, whatever instrumentation wrote it. Narrow: no payloads.
+-- '' means "not said" in text columns, NULL in numbers where 0 is a value. Read with FINAL: one row a (trace, span).
+CREATE TABLE IF NOT EXISTS steps
+(
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    parent_id String CODEC(ZSTD(1)),
+    run_id String CODEC(ZSTD(1)),                    -- the run this span itself names; see run_traces for the rest
+    run_parent_id String CODEC(ZSTD(1)),
+    conversation_id String CODEC(ZSTD(1)),
+    workflow LowCardinality(String),
+    service LowCardinality(String),
+    service_version LowCardinality(String),
+    instance String CODEC(ZSTD(1)),                  -- service.instance.id: the scope of seq
+    host LowCardinality(String),
+    clock LowCardinality(String),                    -- 'synthetic' when the timestamps were made up
+    scope LowCardinality(String),
+    dialect LowCardinality(String),
+    name LowCardinality(String),
+    kind LowCardinality(String),                     -- run agent step tool llm memory retrieval validation send process other
+    operation LowCardinality(String),                -- gen_ai.operation.name as it came
+    span_kind LowCardinality(String),
+    started_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    ended_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    status LowCardinality(String),                   -- unset ok error
+    status_message String CODEC(ZSTD(1)),
+    error_type LowCardinality(String),
+    agent LowCardinality(String),                    -- as named on this span
+    agent_instance String CODEC(ZSTD(1)),
+    variant LowCardinality(String),
+    step_name LowCardinality(String),
+    seq Nullable(Int64) CODEC(ZSTD(1)),
+    seq_end Nullable(Int64) CODEC(ZSTD(1)),
+    uow String CODEC(ZSTD(1)),
+    uow_atomic Bool,
+    outcome LowCardinality(String),
+    expects Array(String) CODEC(ZSTD(1)),
+    tool LowCardinality(String),
+    tool_call_id String CODEC(ZSTD(1)),
+    call_id String CODEC(ZSTD(1)),
+    args_digest String CODEC(ZSTD(1)),               -- '' when the arguments are not known whole; see args_state
+    args_state LowCardinality(String),               -- known missing truncated scrubbed
+    result_digest String CODEC(ZSTD(1)),
+    result_empty Nullable(Bool),                     -- NULL: the result is not known
+    result_error Bool,                               -- the result itself says that it failed (MCP isError)
+    attempt Nullable(Int32),
+    attempt_max Nullable(Int32),
+    attempt_reason LowCardinality(String),
+    pending Bool,
+    replayed Bool,
+    effect LowCardinality(String),
+    effect_idempotent Nullable(Bool),
+    effect_key String CODEC(ZSTD(1)),
+    effect_targets Array(String) CODEC(ZSTD(1)),
+    effect_outcome LowCardinality(String),
+    effect_compensates String CODEC(ZSTD(1)),
+    used Array(String) CODEC(ZSTD(1)),
+    model LowCardinality(String),
+    provider LowCardinality(String),
+    tokens_input Nullable(Int64),
+    tokens_output Nullable(Int64),
+    tokens_cache_read Nullable(Int64),
+    tokens_cache_write Nullable(Int64),
+    tokens_reasoning Nullable(Int64),
+    finish_reasons Array(String) CODEC(ZSTD(1)),
+    validation LowCardinality(String),
+    validation_verdict LowCardinality(String),
+    validation_targets Array(String) CODEC(ZSTD(1)),
+    context_tools Nullable(Int64),
+    context_items Nullable(Int64),
+    destination LowCardinality(String),
+    message_id String CODEC(ZSTD(1)),
+    http_method LowCardinality(String),
+    http_status Nullable(Int32),
+    db_operation LowCardinality(String),
+    link_traces Array(String) CODEC(ZSTD(1)),
+    link_spans Array(String) CODEC(ZSTD(1)),
+    code_file LowCardinality(String),
+    code_line Nullable(Int32),
+    code_function LowCardinality(String),
+    dropped_attributes UInt32,
+    remote_parent Bool,
+    row_version UInt32,
+    ingested_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    INDEX started_minmax started_at TYPE minmax GRANULARITY 1,
+    INDEX run_bloom run_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX instance_bloom instance TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(row_version)
+PARTITION BY toYYYYMM(started_at)
+ORDER BY (trace_id, span_id)
+SETTINGS non_replicated_deduplication_window = 10000

@@ -1,0 +1,27 @@
+-- One row a read, write or delete of one key by one span. Read with FINAL.
+CREATE TABLE IF NOT EXISTS memory_ops
+(
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    position UInt16,                                 -- place of the key in the span's list
+    op LowCardinality(String),                       -- read search write delete
+    store LowCardinality(String),
+    key String CODEC(ZSTD(1)),
+    version String CODEC(ZSTD(1)),                   -- '' = unversioned, 'init' = read before any write
+    version_kind LowCardinality(String),             -- native digest time none
+    parents Array(String) CODEC(ZSTD(1)),
+    blind Bool,                                      -- a write or delete that does not say what it was derived from
+    ordinal Nullable(Int64),
+    digest String CODEC(ZSTD(1)),
+    status LowCardinality(String),                   -- committed rolled_back unknown; '' on reads
+    epoch Nullable(Int64),
+    watermark String CODEC(ZSTD(1)),
+    started_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    row_version UInt32,
+    INDEX started_minmax started_at TYPE minmax GRANULARITY 1,
+    INDEX key_bloom (store, key) TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(row_version)
+PARTITION BY toYYYYMM(started_at)
+ORDER BY (trace_id, span_id, position)
+SETTINGS non_replicated_deduplication_window = 10000

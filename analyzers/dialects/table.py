@@ -50,10 +50,11 @@ def load_dialects() -> tuple[Dialect, ...]:
     Raises:
         ValueError: a file has a member this loader does not know, or an `only` that names no dialect.
     """
-    found = []
-    for entry in files(__package__ or "").iterdir():
-        if entry.name.endswith(".toml"):
-            found.append(_parse(entry.name, tomllib.loads(entry.read_text(encoding="utf-8"))))
+    found = [
+        _parse(entry.name, tomllib.loads(entry.read_text(encoding="utf-8")))
+        for entry in files(__package__ or "").iterdir()
+        if entry.name.endswith(".toml")
+    ]
     names = {dialect.name for dialect in found}
     for dialect in found:
         for key in dialect.keys:
@@ -65,7 +66,7 @@ def load_dialects() -> tuple[Dialect, ...]:
 def _parse(file: str, data: dict[str, Any]) -> Dialect:
     unknown = set(data) - {"name", "rank", "scopes", "markers", "key", "own"}
     if unknown:
-        raise ValueError(f"{file}: unknown member {sorted(unknown)[0]!r}")
+        raise ValueError(f"{file}: unknown member {min(unknown)!r}")
     name = data["name"]
     own = [Key(canonical, OWN_PREFIX + attribute, 0, name) for canonical, attribute in data.get("own", {}).items()]
     return Dialect(
@@ -80,7 +81,7 @@ def _parse(file: str, data: dict[str, Any]) -> Dialect:
 def _parse_key(file: str, dialect: str, entry: dict[str, Any]) -> Key:
     unknown = set(entry) - {"field", "key", "order", "only", "when", "values", "present", "member", "reject"}
     if unknown:
-        raise ValueError(f"{file}: key {entry.get('key')!r}: unknown member {sorted(unknown)[0]!r}")
+        raise ValueError(f"{file}: key {entry.get('key')!r}: unknown member {min(unknown)!r}")
     condition = entry.get("when")
     return Key(
         field=entry["field"],

@@ -14,6 +14,8 @@ from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotF
 from driftline.collector.store.views import install_view
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     import polars as pl
     from clickhouse_connect.driver.client import Client
 
@@ -107,9 +109,7 @@ class Store:
         import polars as pl
 
         table = self._client().query_arrow(sql, parameters=dict(params or {}), settings=_READ_SETTINGS)
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+        return pl.DataFrame(table)
 
     def command(self, sql: str, params: Params | None = None) -> Any:
         """Run a statement that returns nothing worth reading (DDL, INSERT … SELECT)."""
@@ -161,7 +161,7 @@ class Store:
         for client in clients:
             client.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

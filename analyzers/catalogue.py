@@ -103,7 +103,7 @@ def _tools(file: str, table: Mapping[str, Any], path: tuple[str, ...] = ()) -> l
         here = (*path, name)
         if not isinstance(entry, dict):
             raise InvalidCatalogue(
-                f"{file}: {'.'.join(here)} is not a table", "tools are tables: [group.tool] effect = \"write\""
+                f"{file}: {'.'.join(here)} is not a table", 'tools are tables: [group.tool] effect = "write"'
             )
         if "effect" in entry and not isinstance(entry["effect"], dict):
             found.append((name, _tool(f"{file}: [{'.'.join(here)}]", name, entry)))

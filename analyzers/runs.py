@@ -56,13 +56,13 @@ def join_traces(traces: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
 def _own_runs(rest: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Runs of traces that reach no named run: one for each connected set, named after its first trace."""
     numbered = rest.with_row_index("n")
-    edges = links.join(numbered, on="trace_id").join(
-        numbered.rename({"trace_id": "other", "n": "m"}), on="other"
-    )
+    edges = links.join(numbered, on="trace_id").join(numbered.rename({"trace_id": "other", "n": "m"}), on="other")
     size = numbered.height
     if not size:
         return rest.with_columns(run_id=pl.lit("", dtype=pl.String))
-    graph = coo_array((np.ones(edges.height, dtype=np.int8), (edges["n"].to_numpy(), edges["m"].to_numpy())), (size, size))
+    graph = coo_array(
+        (np.ones(edges.height, dtype=np.int8), (edges["n"].to_numpy(), edges["m"].to_numpy())), (size, size)
+    )
     _, component = connected_components(graph, directed=False)
     return (
         numbered.with_columns(component=pl.Series(component))

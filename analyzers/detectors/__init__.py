@@ -1,0 +1,1 @@
+"""One folder a detector: code, `candidates.sql`, `cases.md`. Adding one edits nothing else."""

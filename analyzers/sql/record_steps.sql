@@ -1,0 +1,16 @@
+-- The spans of chosen traces in canonical terms, times as nanoseconds. {wanted}: trace ids; empty = all in scope.
+SELECT
+    trace_id, span_id, parent_id, run_id AS said_run, conversation_id, workflow, service, service_version, instance, host,
+    clock, scope, dialect, name, kind, operation, span_kind,
+    toUnixTimestamp64Nano(started_at) AS start_ns, toUnixTimestamp64Nano(ended_at) AS end_ns,
+    status, status_message, error_type, agent AS said_agent, agent_instance AS said_instance, variant, step_name,
+    seq, seq_end, uow AS said_uow, uow_atomic, outcome, expects,
+    tool, tool_call_id, call_id, args_digest, args_state, result_digest, result_empty, result_error,
+    attempt, attempt_max, attempt_reason, pending, replayed,
+    effect, effect_idempotent, effect_key, effect_targets, effect_outcome, effect_compensates, used,
+    model, tokens_input, tokens_output, finish_reasons,
+    validation, validation_verdict, destination, message_id, http_method, http_status, db_operation,
+    link_traces, link_spans, code_file, code_line, dropped_attributes, remote_parent
+FROM $steps
+WHERE empty({wanted:Array(String)}) OR trace_id IN {wanted:Array(String)}
+ORDER BY start_ns, trace_id, span_id

@@ -1,0 +1,11 @@
+-- Traces that share a run with, link to, or are linked from {traces}: one step of the walk over a run's traces.
+SELECT DISTINCT trace_id FROM steps
+WHERE run_id IN (SELECT run_id FROM steps WHERE trace_id IN {traces:Array(String)} AND run_id != '')
+UNION DISTINCT
+SELECT DISTINCT arrayJoin(link_traces) AS trace_id FROM steps WHERE trace_id IN {traces:Array(String)}
+UNION DISTINCT
+SELECT DISTINCT trace_id FROM steps WHERE hasAny(link_traces, {traces:Array(String)})
+UNION DISTINCT
+SELECT DISTINCT trace_id FROM steps
+WHERE (destination, message_id) IN
+    (SELECT destination, message_id FROM steps WHERE trace_id IN {traces:Array(String)} AND message_id != '')

@@ -1,0 +1,28 @@
+-- What each trace contributes to each run its spans name ('' = the span names none). Merged into runs in Polars.
+SELECT
+    trace_id,
+    run_id AS said_run,
+    max(run_parent_id) AS parent_id,
+    max(conversation_id) AS conversation_id,
+    argMinIf(workflow, started_at, workflow != '') AS workflow,
+    argMin(name, (kind != 'run', parent_id != '', started_at)) AS first_name,
+    argMin(service, started_at) AS service,
+    argMin(service_version, started_at) AS service_version,
+    argMinIf(variant, started_at, variant != '') AS variant,
+    argMaxIf(outcome, ended_at, kind = 'run') AS outcome,
+    argMax(status, (kind = 'run', parent_id = '', ended_at)) AS root_status,
+    countIf(pending AND kind IN ('run', 'agent')) AS open,
+    max(clock) AS clock,
+    min(started_at) AS started_at,
+    max(ended_at) AS ended_at,
+    count() AS spans,
+    groupUniqArrayIf(agent, agent != '') AS agents,
+    countIf(kind = 'tool') AS tools,
+    countIf(effect IN ('write', 'destructive')) AS effects,
+    countIf(attempt > 1) AS retries,
+    countIf(status = 'error') AS errors,
+    sumIf(tokens_input, kind = 'llm') AS tokens_input,
+    sumIf(tokens_output, kind = 'llm') AS tokens_output,
+    max(ingested_at) AS last_span_at
+FROM $steps
+GROUP BY trace_id, run_id

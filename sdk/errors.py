@@ -13,3 +13,7 @@ class DriftlineError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}; {self.todo}" if self.todo else self.what
+
+
+class Refused(Exception):  # noqa: N818
+    """Raise it (or a subclass) from a tool when the receiver declined and nothing changed."""

@@ -1,0 +1,50 @@
+"""driftline: trace what agents do, so that what they stop doing together can be proved.
+
+import driftline
+
+driftline.init("support-agents")
+
+@driftline.tool(effect="write")
+def refund(order: str, cents: int) -> str: ...
+
+with driftline.run("refund-request", expects=["tool:refund"]) as run:
+    with driftline.agent("clerk"):
+        refund("991", 1200)
+    run.outcome("complete")
+"""
+
+from __future__ import annotations
+
+from driftline import memory
+from driftline._attempts import Attempt, attempt, attempts
+from driftline._concepts import agent, llm, retrieval, run, step, tool, validation
+from driftline._init import flush, init, shutdown
+from driftline._messages import extract, inject, receive, send
+from driftline._scope import current_run
+from driftline._version import VERSION as __version__
+from driftline.errors import DriftlineError, Refused
+
+__all__ = [
+    "Attempt",
+    "DriftlineError",
+    "Refused",
+    "__version__",
+    "agent",
+    "attempt",
+    "attempts",
+    "current_run",
+    "extract",
+    "flush",
+    "init",
+    "inject",
+    "llm",
+    "memory",
+    "receive",
+    "retrieval",
+    "run",
+    "send",
+    "shutdown",
+    "step",
+    "tool",
+    "validation",
+]

@@ -1,0 +1,42 @@
+"""What `init` decided, for the whole process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from opentelemetry import trace
+
+from driftline._version import VERSION
+
+if TYPE_CHECKING:
+    from driftline._export import Exporting
+
+Capture = Literal["off", "digests", "full"]
+CAPTURES = ("off", "digests", "full")
+
+
+@dataclass
+class Settings:
+    """`capture`: what of arguments and results leaves the process; `limit`: their longest text in characters."""
+
+    enabled: bool = True
+    capture: Capture = "digests"
+    limit: int = 32_768
+    variant: str = ""
+    exporting: Exporting | None = None
+    tracer: trace.Tracer | None = None
+
+    def get_tracer(self) -> trace.Tracer:
+        """The tracer spans are made with: of our provider, or of whatever the program has set."""
+        if self.tracer is None:
+            provider = self.exporting.provider if self.exporting else None
+            tracer = trace.get_tracer("driftline", VERSION, tracer_provider=provider)
+            if provider is None:
+                return tracer
+            self.tracer = tracer
+        return self.tracer
+
+
+settings = Settings(enabled=os.environ.get("DRIFTLINE_DISABLED", "").lower() not in ("1", "true"))

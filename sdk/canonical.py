@@ -1,0 +1,132 @@
+"""Canonical JSON and digests: equal values give equal digests, whatever program computed them.
+
+RFC 8785 (JSON Canonicalization Scheme): members sorted by UTF-16 code units, numbers as ECMAScript writes them, no
+white space. What JSON cannot express is mapped to something that is the same in every process, or refused: a digest
+over an object's address would make equal calls look different.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Set
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+_SAFE = 2**53
+_MAX_DEPTH = 100
+
+
+class NotCanonical(ValueError):
+    """The value has no form that would be the same in another process."""
+
+
+def canonical_json(value: Any) -> str:
+    """*value* as RFC 8785 text.
+
+    Raises:
+        NotCanonical: it holds something without a stable form (an arbitrary object, NaN, a cycle).
+    """
+    return _write(value, 0)
+
+
+def digest(value: Any) -> str:
+    """Hex SHA-256, first 32 digits, of the canonical form; text that is a JSON object or array counts as its value.
+
+    Raises:
+        NotCanonical: as `canonical_json`.
+    """
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            pass
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _write(value: Any, depth: int) -> str:
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, Enum):
+        return _write(value.value, depth)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        # Integers beyond 2^53 are no JSON numbers that survive a parser; as text they stay distinct.
+        return str(int(value)) if -_SAFE <= value <= _SAFE else _text(str(int(value)))
+    if isinstance(value, float):
+        return _number(value)
+    if depth > _MAX_DEPTH:
+        raise NotCanonical("nested too deeply, or within itself")
+    return _compound(value, depth)
+
+
+def _compound(value: Any, depth: int) -> str:
+    if isinstance(value, Mapping):
+        members = sorted(
+            ((_key(key), item) for key, item in value.items()),
+            key=lambda pair: pair[0].encode("utf-16-be", "surrogatepass"),
+        )
+        return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in members) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_write(item, depth + 1) for item in value) + "]"
+    if isinstance(value, (set, frozenset, Set)):
+        return "[" + ",".join(sorted(_write(item, depth + 1) for item in value)) + "]"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _text(bytes(value).hex())
+    if isinstance(value, (datetime, date, time)):
+        return _text(value.isoformat())
+    if isinstance(value, (Decimal, UUID)):
+        return _text(str(value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _write({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, depth + 1)
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return _write(dump(mode="json"), depth + 1)
+    raise NotCanonical(f"{type(value).__qualname__} has no canonical form")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, (int, float, bool)) or key is None:
+        return _write(key, 0)
+    raise NotCanonical(f"a member is named by a {type(key).__qualname__}")
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    """A double as ECMAScript's Number::toString writes it (RFC 8785, section 3.2.2.3)."""
+    if not math.isfinite(value):
+        raise NotCanonical("NaN and infinities are no JSON")
+    if value == 0:
+        return "0"
+    if value.is_integer() and abs(value) < _SAFE:
+        return str(int(value))
+    mantissa, _, exponent = repr(value).partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    fraction = "" if fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len((whole + fraction).lstrip("0")))
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    if 0 < point <= 21:
+        padded = digits.ljust(point, "0")
+        return sign + padded[:point] + (f".{padded[point:]}" if padded[point:] else "")
+    digits = digits.rstrip("0")
+    power = point - 1
+    rest = f".{digits[1:]}" if digits[1:] else ""
+    return f"{sign}{digits[0]}{rest}e{'+' if power > 0 else '-'}{abs(power)}"

@@ -1,1 +1,8 @@
-"""Receives OTLP, writes it down, hands it to ClickHouse."""
+"""Receives OTLP, never loses it, hands it to ClickHouse."""
+
+from __future__ import annotations
+
+from driftline.collector.app import create_receiver
+from driftline.collector.collector import Collector, Stats
+
+__all__ = ["Collector", "Stats", "create_receiver"]

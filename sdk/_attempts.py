@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 from driftline import attributes as at
 
 _current: ContextVar[Attempt | None] = ContextVar("driftline.attempt", default=None)
@@ -40,7 +42,7 @@ class Attempt:
         }
         return {key: value for key, value in found.items() if value is not None}
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         self._token = _current.set(self)
         return self
 

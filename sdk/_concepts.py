@@ -72,7 +72,7 @@ class ModelHandle(Handle):
     ) -> None:
         """Tokens spent; *input_tokens* includes cached ones."""
         keys = (at.USAGE_INPUT, at.USAGE_OUTPUT, at.USAGE_CACHE_READ, at.USAGE_CACHE_WRITE, at.USAGE_REASONING)
-        for key, value in zip(keys, (input_tokens, output_tokens, cache_read, cache_write, reasoning)):
+        for key, value in zip(keys, (input_tokens, output_tokens, cache_read, cache_write, reasoning), strict=False):
             if value is not None:
                 self.set(key, value)
 

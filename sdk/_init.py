@@ -71,10 +71,8 @@ def init(
 
 def flush(timeout: float = 10.0) -> bool:
     """Send every span that has ended; false if that took longer than *timeout* seconds."""
-    done = True
     with guarded("flushing"):
-        done = settings.exporting.flush(timeout) if settings.exporting else True
-    return done
+        return settings.exporting.flush(timeout) if settings.exporting else True
 
 
 def shutdown(timeout: float = 5.0) -> None:

@@ -15,8 +15,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from driftline import attributes as at
 from driftline import _scope
+from driftline import attributes as at
 from driftline._guard import guarded
 from driftline._payload import capture_arguments, capture_result, safe_value
 from driftline._process import tick
@@ -112,14 +112,14 @@ class Operation(Generic[_H]):
     async def __aenter__(self) -> _H:
         return self.__enter__()
 
-    async def __aexit__(self, *how: Any) -> None:
+    async def __aexit__(self, *how: object) -> None:
         self.__exit__(*how)
 
     # -- decorator
 
     def __call__(self, function: _F) -> _F:
         """Trace every call of *function*; its signature, and what `inspect` says of it, stay."""
-        return cast(_F, _wrap(self, function))
+        return cast("_F", _wrap(self, function))
 
     def named_after(self, function: Callable[..., Any]) -> Operation[_H]:
         """A copy of this operation for *function*, with its place in the source."""
@@ -135,7 +135,7 @@ class Operation(Generic[_H]):
         return twin
 
     def _start(self, site: tuple[str, int, str] | None) -> tuple[_H, Context | None]:
-        handle = cast(_H, self.handle_type(self))
+        handle = cast("_H", self.handle_type(self))
         if not settings.enabled:
             return handle, None
         context: Context | None = None

@@ -7,11 +7,13 @@ over an object's address would make equal calls look different.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -42,10 +44,8 @@ def digest(value: Any) -> str:
         NotCanonical: as `canonical_json`.
     """
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(value)
-        except (ValueError, RecursionError):
-            pass
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -79,7 +79,7 @@ def _compound(value: Any, depth: int) -> str:
         return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in members) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item, depth + 1) for item in value) + "]"
-    if isinstance(value, (set, frozenset, Set)):
+    if isinstance(value, (set, frozenset, AbstractSet)):
         return "[" + ",".join(sorted(_write(item, depth + 1) for item in value)) + "]"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _text(bytes(value).hex())

@@ -15,5 +15,5 @@ class DriftlineError(Exception):
         return f"{self.what}; {self.todo}" if self.todo else self.what
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """Raise it (or a subclass) from a tool when the receiver declined and nothing changed."""

@@ -27,7 +27,9 @@ class MemoryHandle(Handle):
 
     def __init__(self, operation: Operation[Any]) -> None:
         super().__init__(operation)
-        self._versions: dict[str, str] = dict(zip(operation.attributes[at.MEMORY_KEYS], _said_versions(operation)))
+        self._versions: dict[str, str] = dict(
+            zip(operation.attributes[at.MEMORY_KEYS], _said_versions(operation), strict=False)
+        )
 
     @property
     def refs(self) -> list[str]:

@@ -1,0 +1,230 @@
+"""OTLP/HTTP bodies to trace requests, and answers back (opentelemetry-proto `docs/specification.md`)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from driftline.errors import DriftlineError
+
+MAX_BODY = 64 * 1024 * 1024
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+# google.rpc.Code
+INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
+
+
+class RefusedRequest(DriftlineError):
+    """A request we do not take: with the HTTP status and google.rpc code that say so."""
+
+    http, code = 400, INVALID_ARGUMENT
+
+
+class UnreadableBody(RefusedRequest):
+    """The body is not what its headers say."""
+
+
+class UnsupportedEncoding(RefusedRequest):
+    """A content type or content encoding we do not speak."""
+
+    http = 415
+
+
+class BodyTooLarge(RefusedRequest):
+    """More bytes than we accept, after decompression."""
+
+    http, code = 413, RESOURCE_EXHAUSTED
+
+
+class SignalNotSupported(RefusedRequest):
+    """Logs or metrics: not taken, and said so, as nothing acknowledged may be lost."""
+
+    http, code = 501, UNIMPLEMENTED
+
+
+class LogFull(RefusedRequest):
+    """The write-ahead log has reached its limit or the disk is full."""
+
+    http, code = 503, UNAVAILABLE
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A request worth storing: its message, how many spans it holds, how many were left out and why."""
+
+    request: ExportTraceServiceRequest
+    spans: int
+    rejected: int
+    reason: str
+
+
+def decompress(body: bytes, encoding: str, limit: int = MAX_BODY) -> bytes:
+    """Undo the content encoding, never producing more than *limit* bytes.
+
+    Raises:
+        UnsupportedEncoding: neither identity, gzip nor deflate.
+        BodyTooLarge: it unpacks to more than *limit*.
+        UnreadableBody: it is corrupt or cut short.
+    """
+    word = encoding.strip().lower()
+    if word in ("", "identity"):
+        data = body
+    elif word in ("gzip", "x-gzip", "deflate"):
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        try:
+            data = unpacker.decompress(body, limit + 1)
+            if len(data) <= limit and not unpacker.eof:
+                raise UnreadableBody(f"the {word} body is cut short", "send it whole")
+        except zlib.error as error:
+            raise UnreadableBody(f"the body is not valid {word}: {error}", "check Content-Encoding") from error
+    else:
+        raise UnsupportedEncoding(f"content encoding {encoding!r} is not supported", "use gzip or none")
+    if len(data) > limit:
+        raise BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
+    return data
+
+
+def parse(body: bytes, content_type: str) -> ExportTraceServiceRequest:
+    """Read a body of the given content type.
+
+    Raises:
+        UnsupportedEncoding: the type is neither protobuf nor JSON.
+        UnreadableBody: the body is not a trace request; says where, as far as can be told.
+    """
+    kind = media_type(content_type)
+    if kind == PROTOBUF:
+        try:
+            return ExportTraceServiceRequest.FromString(body)
+        except DecodeError as error:
+            raise UnreadableBody(
+                f"the body ({len(body)} bytes) is not an OTLP trace request in protobuf", "is it cut short?"
+            ) from error
+    if kind == JSON:
+        return parse_json(body)
+    raise UnsupportedEncoding(f"content type {content_type!r} is not supported", f"use {PROTOBUF} or {JSON}")
+
+
+def parse_json(body: bytes | str) -> ExportTraceServiceRequest:
+    """Read an OTLP/JSON trace request (ids in hex of any case, enums as numbers, unknown members ignored).
+
+    Raises:
+        UnreadableBody: not JSON, or not a trace request.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBody(f"the body is not valid JSON: {error}", "send one OTLP/JSON request") from error
+    if not isinstance(data, dict):
+        raise UnreadableBody("the JSON body is not an object", 'expected {"resourceSpans": [...]}')
+    try:
+        _ids_to_base64(data)
+        return ParseDict(data, ExportTraceServiceRequest(), ignore_unknown_fields=True, max_recursion_depth=200)
+    except (ParseError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise UnreadableBody(f"the JSON is not an OTLP trace request: {error}", "see opentelemetry-proto") from error
+
+
+def accept(request: ExportTraceServiceRequest) -> Accepted:
+    """Leave out spans without valid ids; keep the rest."""
+    spans = rejected = 0
+    for group in request.resource_spans:
+        for scoped in group.scope_spans:
+            bad = [
+                n for n, span in enumerate(scoped.spans) if not _valid(span.trace_id, 16) or not _valid(span.span_id, 8)
+            ]
+            for number in reversed(bad):
+                del scoped.spans[number]
+            rejected += len(bad)
+            spans += len(scoped.spans)
+    reason = (
+        f"{rejected} spans have no valid trace id (16 bytes) or span id (8 bytes), not all zero" if rejected else ""
+    )
+    return Accepted(request, spans, rejected, reason)
+
+
+def success(content_type: str, rejected: int = 0, message: str = "") -> tuple[bytes, str]:
+    """The body and content type of a 200 answer, in the request's encoding."""
+    kind = media_type(content_type)
+    if kind == JSON:
+        partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}} if message else {}
+        return json.dumps(partial).encode(), JSON
+    response = ExportTraceServiceResponse()
+    if message:
+        response.partial_success.rejected_spans = rejected
+        response.partial_success.error_message = message
+    return response.SerializeToString(), PROTOBUF
+
+
+def failure(error: RefusedRequest, content_type: str) -> tuple[bytes, str]:
+    """The `google.rpc.Status` body of a refusal, in the request's encoding (JSON for an unknown one)."""
+    if media_type(content_type) != PROTOBUF:
+        return json.dumps({"code": error.code, "message": str(error)}).encode(), JSON
+    text = str(error).encode()
+    return bytes([0x08, error.code]) + b"\x12" + varint(len(text)) + text, PROTOBUF
+
+
+def media_type(content_type: str) -> str:
+    """The type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def framed(request: bytes) -> bytes:
+    """A serialized request as ClickHouse's `Protobuf` format frames it: varint length, then the message."""
+    return varint(len(request)) + request
+
+
+def varint(number: int) -> bytes:
+    """*number* in protobuf's base-128 form."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def gunzip(data: bytes) -> bytes:
+    """A whole gzip file.
+
+    Raises:
+        UnreadableBody: it is corrupt or cut short.
+    """
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableBody(f"the file is not valid gzip: {error}", "is it cut short?") from error
+
+
+def _valid(identifier: bytes, length: int) -> bool:
+    return len(identifier) == length and any(identifier)
+
+
+def _ids_to_base64(data: dict[str, Any]) -> None:
+    """OTLP/JSON writes ids in hex where the protobuf JSON mapping wants base64."""
+    for group in data.get("resourceSpans") or []:
+        for scoped in group.get("scopeSpans") or []:
+            for span in scoped.get("spans") or []:
+                _convert(span, "traceId", "spanId", "parentSpanId")
+                for link in span.get("links") or []:
+                    _convert(link, "traceId", "spanId")
+
+
+def _convert(holder: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if holder.get(name):
+            try:
+                holder[name] = base64.b64encode(bytes.fromhex(holder[name])).decode()
+            except (ValueError, TypeError, binascii.Error) as error:
+                raise ParseError(f"{name} {holder[name]!r} is not hexadecimal") from error

@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from driftline.analyzers.calls import executions
 from driftline.analyzers.completeness import Completeness
 from driftline.analyzers.scope import Scope, scoped
 from driftline.analyzers.tree import SpanTree
 
 if TYPE_CHECKING:
+    from driftline.analyzers.config import Config
     from driftline.collector.store import Store
 
 _UOW_KINDS = ("agent", "tool", "step")
@@ -43,6 +45,7 @@ class Record:
         self.memory = _join_memory(memory, self.spans)
         self._ticks = ticks
         self._store: Store | None = None
+        self._executions: tuple[Config, pl.DataFrame] | None = None
 
     @classmethod
     def load(cls, store: Store, scope: Scope, trace_runs: pl.DataFrame, traces: list[str] | None = None) -> Record:
@@ -61,6 +64,12 @@ class Record:
     def completeness(self) -> Completeness:
         """What of each run the recording is known to lack."""
         return Completeness.of(self.spans, self._ticks)
+
+    def executions(self, config: Config) -> pl.DataFrame:
+        """Every execution of a call with its effect (see `calls.executions`), computed once a record and config."""
+        if self._executions is None or self._executions[0] is not config:
+            self._executions = (config, executions(self, config))
+        return self._executions[1]
 
     def payloads(self, rows: list[int]) -> pl.DataFrame:
         """Arguments and results of the spans *rows*: columns `row`, `arguments`, `result` (text, '' = not captured)."""

@@ -26,3 +26,4 @@ SELECT
     max(ingested_at) AS last_span_at
 FROM $steps
 GROUP BY trace_id, run_id
+SETTINGS prefer_column_name_to_alias = 1

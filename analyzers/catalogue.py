@@ -3,7 +3,8 @@
 A TOML file. Tables hold tools (`[group.tool]`; the group is for reading only: a tool name means the same everywhere):
 
 - `effect`: none | read | write | destructive; `idempotent`: a second identical call leaves the state as it is
-- `targets`: the entities acted on, `[{kind, path}]`, path into the arguments; `creates`: likewise, into the result
+- `targets`: the entities acted on, `[{kind, path}]`, path into the arguments; `creates`: likewise, into the result.
+  `lasting = true` beside a path: the entity outlives a run, so two runs that name it act on the same one
 - `intent`: paths into the arguments; two calls with equal values there are one intent, whatever else differs
 - `one_per`: at most one application for each "run", each "target", or each value of the given paths
 - `compensates`: the tools this one undoes, when its targets are what they created or acted on
@@ -45,6 +46,7 @@ class EntityPath:
 
     kind: str
     path: JsonPath
+    lasting: bool = False
 
     def entities(self, document: Any) -> tuple[str, ...]:
         """The entities *document* names, as `kind/value`."""
@@ -64,6 +66,11 @@ class Tool:
     one_per: str | tuple[JsonPath, ...] = ""
     compensates: tuple[str, ...] = ()
     refused_pattern: re.Pattern[str] | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether what this tool acts on is the same thing in every run."""
+        return any(target.lasting for target in self.targets)
 
     def refuses(self, result: str) -> bool:
         """Whether *result* says that the call changed nothing."""
@@ -137,8 +144,10 @@ def _tool(where: str, name: str, entry: Mapping[str, Any]) -> Tool:
         raise InvalidCatalogue(f"{where} {error}", "see docs/catalogue.md for the format") from error
 
 
-def _entities(entries: list[dict[str, str]]) -> tuple[EntityPath, ...]:
-    return tuple(EntityPath(entry["kind"], JsonPath(entry["path"])) for entry in entries)
+def _entities(entries: list[dict[str, Any]]) -> tuple[EntityPath, ...]:
+    return tuple(
+        EntityPath(entry["kind"], JsonPath(entry["path"]), bool(entry.get("lasting", False))) for entry in entries
+    )
 
 
 def _refusal(entry: Mapping[str, str] | None) -> re.Pattern[str] | None:

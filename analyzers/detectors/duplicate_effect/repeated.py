@@ -1,0 +1,106 @@
+"""Repeats inside a run: the same intended effect applied more than once, or refused each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from driftline.analyzers.detectors.duplicate_effect.executions import Execution
+from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
+from driftline.analyzers.detectors.duplicate_effect.ties import groups, proven_groups, same_call
+from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
+
+
+def judge_run(
+    executions: Sequence[Execution], compensations: Compensations, *, whole: bool
+) -> tuple[list[Suspicion], list[list[Execution]]]:
+    """Suspicions among the repeated writes of one run, and the groups of which no outcome is known."""
+    found: list[Suspicion] = []
+    undecided: list[list[Execution]] = []
+    for group in groups(executions):
+        undone = compensations.of(group)
+        live = [e for e in group if e.perhaps_applied and e.row not in undone.by]
+        if all(e.outcome == "refused" for e in group):
+            found.append(_suspicion("refused_repeat", group, group, undone, harmful=False))
+        for still in groups(live):
+            if any(e.applied for e in still):
+                found.extend(_standing(still, group, undone, whole=whole))
+            else:
+                undecided.append(still)
+    return found, undecided
+
+
+def _standing(still: list[Execution], group: list[Execution], undone: Undone, *, whole: bool) -> list[Suspicion]:
+    certain = [e for e in still if e.row not in undone.doubtful]
+    proven = proven_groups(certain) if whole else []
+    if proven:
+        return [_suspicion("repeated_effect", members, group, undone, definite=True) for members in proven]
+    return [_suspicion(_name(still), still, group, undone)]
+
+
+def _name(still: list[Execution]) -> str:
+    """An attempt begun after success, of which nobody knows what it did, is not yet a repeated effect."""
+    first, *later = still
+    if (
+        first.applied
+        and not any(e.applied for e in later)
+        and all(same_call(first, e) and first.ended_before(e) for e in later)
+    ):
+        return "retry_after_success"
+    return "repeated_effect"
+
+
+def _suspicion(
+    anomaly: str,
+    live: list[Execution],
+    group: list[Execution],
+    undone: Undone,
+    *,
+    definite: bool = False,
+    harmful: bool = True,
+) -> Suspicion:
+    rows = {e.row for e in live}
+    return Suspicion(
+        anomaly=anomaly,
+        grade="definite" if definite else "possible",
+        run=live[0].run,
+        live=tuple(live),
+        same_by=same_by(live),
+        aside=tuple(e for e in group if e.row not in rows),
+        undone={row: by for row, by in undone.by.items() if row in {e.row for e in group}},
+        harmful=harmful,
+    )
+
+
+def same_by(executions: Sequence[Execution]) -> str:
+    """What ties *executions* together: the strongest evidence that all of them share."""
+    ways: tuple[tuple[str, Callable[[Execution], str]], ...] = (
+        ("call", lambda e: e.call_id and f"{e.run}/{e.call_id}"),
+        ("key", lambda e: e.effect_key),
+        ("arguments", lambda e: e.args_digest),
+    )
+    for name, value in ways:
+        values = {value(e) for e in executions}
+        if len(values) == 1 and values != {""}:
+            return name
+    return "several"
+
+
+def without_nested(suspicions: list[Suspicion], enclosing: Callable[[Execution], set[int]]) -> list[Suspicion]:
+    """One cause, one finding: a repeat inside each of two repeated calls is said once, by the better proved.
+
+    *enclosing* gives the rows of all calls around an execution.
+    """
+    ranked = sorted(suspicions, key=lambda s: (s.grade != "definite", s.live[0].order))
+    kept: list[Suspicion] = []
+    for suspicion in ranked:
+        if not any(_implied(suspicion, other, enclosing) or _implied(other, suspicion, enclosing) for other in kept):
+            kept.append(suspicion)
+    return kept
+
+
+def _implied(inner: Suspicion, outer: Suspicion, enclosing: Callable[[Execution], set[int]]) -> bool:
+    if inner.run != outer.run or inner.live[0].tool == outer.live[0].tool:
+        return False
+    rows = {e.row for e in outer.live}
+    holders = [enclosing(e) & rows for e in inner.live]
+    return all(holders) and len({row for holder in holders for row in holder}) == len(inner.live)

@@ -1,0 +1,108 @@
+"""Which executions were undone by a compensation: an effect that was taken back is not in the world any more."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from driftline.analyzers.detectors.duplicate_effect.executions import Execution, Payloads, objects
+
+if TYPE_CHECKING:
+    from driftline.analyzers.catalogue import Catalogue
+
+_UNDOING_NAME = (
+    r"(?i)(^|_|\b)(cancel|refund|undo|revert|void|rollback|roll_back|reverse|release|compensate|withdraw|retract)"
+    r"(_|[A-Z]|$|\b)"
+)
+
+
+@dataclass
+class Undone:
+    """`by`: row of an undone execution -> what undid it. `doubtful`: rows that something may have undone."""
+
+    by: dict[int, Execution] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
+
+
+class Compensations:
+    """The compensations of a record, found by run and by the call they name."""
+
+    def __init__(self, calls: pl.DataFrame, runs: Iterable[str], catalogue: Catalogue, payloads: Payloads) -> None:
+        self._payloads = payloads
+        self._undoes = {name: frozenset(tool.compensates) for name, tool in catalogue.tools.items() if tool.compensates}
+        undoing = calls.filter(
+            ~pl.col("replayed")
+            & pl.col("outcome").is_in(["applied", "unknown"])
+            & (
+                (pl.col("compensates") != "")
+                | (
+                    pl.col("run").is_in(list(runs))
+                    & (
+                        (pl.col("effect") == "destructive")
+                        | pl.col("tool").is_in(list(self._undoes))
+                        | pl.col("tool").str.contains(_UNDOING_NAME)
+                    )
+                )
+            )
+        )
+        known = calls.select("run", "call_id").filter(pl.col("call_id") != "").unique()
+        elsewhere = undoing.join(known, left_on=["run", "compensates"], right_on=["run", "call_id"], how="anti")
+        self._elsewhere = set(elsewhere["row"].to_list())
+        self._by_run: dict[str, list[Execution]] = defaultdict(list)
+        self._by_call: dict[str, list[Execution]] = defaultdict(list)
+        for execution in objects(undoing):
+            if execution.compensates:
+                self._by_call[execution.compensates].append(execution)
+            else:
+                self._by_run[execution.run].append(execution)
+
+    def of(self, executions: Sequence[Execution]) -> Undone:
+        """What of *executions*, members of one run's group, was undone. Each compensation undoes one of them."""
+        found = Undone()
+        for call_id in {e.call_id for e in executions if e.call_id}:
+            for compensation in self._by_call.get(call_id, ()):
+                self._take(compensation, [e for e in executions if self._names(compensation, e)], found)
+        for run in {e.run for e in executions}:
+            for compensation in self._by_run.get(run, ()):
+                if compensation.targets:
+                    self._take_by_target(compensation, [e for e in executions if e.run == run], found)
+        return found
+
+    def _names(self, compensation: Execution, execution: Execution) -> bool:
+        if compensation.row == execution.row or compensation.compensates != execution.call_id:
+            return False
+        return compensation.run == execution.run or compensation.row in self._elsewhere
+
+    def _take_by_target(self, compensation: Execution, executions: list[Execution], found: Undone) -> None:
+        later = [e for e in executions if e.tool != compensation.tool and not compensation.ended_before(e)]
+        created = [e for e in later if self._created(e, compensation)]
+        same = [e for e in later if set(e.targets) & set(compensation.targets)]
+        declared = [e for e in same if e.tool in self._undoes.get(compensation.tool, ())]
+        if created or declared:
+            self._take(compensation, created or declared, found)
+        else:
+            found.doubtful.update(e.row for e in same)
+
+    def _created(self, execution: Execution, compensation: Execution) -> bool:
+        if execution.created:
+            return bool(set(execution.created) & set(compensation.targets))
+        return any(
+            target not in execution.targets and self._payloads.names_new(execution, target)
+            for target in compensation.targets
+        )
+
+    @staticmethod
+    def _take(compensation: Execution, candidates: list[Execution], found: Undone) -> None:
+        """The last of *candidates* that began before the compensation and was not undone yet is undone by it."""
+        open_ones = [e for e in candidates if e.row not in found.by and e.perhaps_applied]
+        before = [e for e in open_ones if e.order < compensation.order] or open_ones
+        if not before:
+            return
+        if compensation.applied:
+            found.by[before[-1].row] = compensation
+        else:
+            found.doubtful.update(e.row for e in before)

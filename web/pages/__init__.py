@@ -1,0 +1,1 @@
+"""One page a module: its context, and the route that fills it."""

@@ -1,0 +1,11 @@
+-- The spans of all traces that may belong to one run, narrow. {traces}: trace ids. Expected: up to some 10,000 rows.
+-- The first two columns are the span's key. Payloads are not here: see span_payload.sql.
+SELECT
+    trace_id, span_id, parent_id, run_id AS said_run, service, host, clock, name, kind,
+    toUnixTimestamp64Nano(started_at) AS start_ns, toUnixTimestamp64Nano(ended_at) AS end_ns,
+    status, error_type, agent AS said_agent, step_name, tool, call_id, attempt, attempt_max, attempt_reason,
+    pending, replayed, effect, effect_outcome, outcome, model, tokens_input, tokens_output, seq, destination,
+    validation_verdict, link_traces, link_spans
+FROM steps FINAL
+WHERE trace_id IN {traces:Array(String)}
+ORDER BY start_ns, seq, trace_id, span_id

@@ -28,6 +28,11 @@ def duration(nanos: float | None) -> str:
     return f"0{_NARROW}s"
 
 
+def _two(seconds: float, size: int, unit: str, small: int, small_unit: str) -> str:
+    whole, rest = divmod(round(seconds / small), size // small)
+    return f"{whole}{_NARROW}{unit}" + (f" {rest}{_NARROW}{small_unit}" if rest else "")
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     """How long ago *moment* was, roughly."""
     if moment is None:

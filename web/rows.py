@@ -12,6 +12,15 @@ from driftline.web.formats import clip
 from driftline.web.waterfall import Row, Waterfall
 
 _LONGEST = 200
+_SAID_BY_ICON = {
+    "run": ("invoke_workflow",),
+    "agent": ("invoke_agent", "create_agent"),
+    "step": ("step",),
+    "tool": ("execute_tool",),
+    "llm": ("chat", "text_completion", "generate_content"),
+    "validation": ("validate",),
+    "process": ("process",),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class RowView:
     trace_id: str
     span_id: str
     name: str
+    label: str
     kind: str
     agent: str
     service: str
@@ -58,6 +68,7 @@ def describe(waterfall: Waterfall, rows: Sequence[Row], marks: Mapping[int, Sequ
                 trace_id=span["trace_id"],
                 span_id=span["span_id"],
                 name=clip(span["name"], _LONGEST),
+                label=clip(_label(span), _LONGEST),
                 kind=span["kind"],
                 agent=clip(span["agent"], _LONGEST),
                 service="" if one_service else clip(span["service"], _LONGEST),
@@ -80,11 +91,18 @@ def _status(row: Row, span: Mapping[str, object], attempts: Mapping[int, Mapping
 
 
 def _detail(span: Mapping[str, object]) -> str:
-    if span["touched"]:
-        return str(span["touched"])
     if span["kind"] == "llm" and (span["tokens_input"] or span["tokens_output"]):
         return f"{span['tokens_input'] or 0} → {span['tokens_output'] or 0} tokens"
-    return str(span["error_type"]) if span["status"] == "error" else ""
+    return ""
+
+
+def _label(span: Mapping[str, object]) -> str:
+    """The span's name without what its icon says already: `execute_tool book` reads `book`."""
+    name, kind = str(span["name"]), str(span["kind"])
+    if kind == "memory" and span["touched"]:
+        return f"{name.partition('_')[0]} {span['touched']}"
+    first, _, rest = name.partition(" ")
+    return rest if rest and first in _SAID_BY_ICON.get(kind, ()) else name
 
 
 def _notes(span: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -95,7 +113,9 @@ def _notes(span: Mapping[str, object]) -> list[tuple[str, str]]:
             notes.append((f"attempt {span['attempt']}{of}", ""))
     if span["effect"] in ("write", "destructive"):
         outcome = str(span["effect_outcome"])
-        notes.append((f"{span['effect']} {outcome}".strip(), "effect" if outcome in ("", "applied") else ""))
+        notes.append((outcome or str(span["effect"]), "effect" if outcome in ("", "applied") else ""))
+    if span["status"] == "error":
+        notes.append((f"✕ {span['error_type'] or 'error'}", "error"))
     if span["replayed"]:
         notes.append(("replayed", ""))
     if span["pending"]:
@@ -113,11 +133,11 @@ def _fold_notes(row: Row, attempts: Mapping[int, Mapping[str, object]]) -> tuple
     if row.fold == "more":
         return ()
     if row.fold == "same":
-        return ((f"×{row.children}", ""),)
+        return ((f"\u00d7{row.children}", ""),)
     how = [_attempt_end(attempts[member]) for member in row.members]
     if len(how) > 4:
         counted = Counter(how)
-        told = ", ".join(f"{count}× {word}" for word, count in counted.most_common())
+        told = ", ".join(f"{count}\u00d7 {word}" for word, count in counted.most_common())
     else:
         told = " → ".join(how)
     return ((f"{len(how)} attempts", ""), (told, "warn" if "error" in {w.partition(":")[0] for w in how} else ""))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 _STEPS = (1, 10, 60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400)
 _MOST_BARS = 30
+_LEAST_BARS = 12
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,16 @@ class Buckets:
 
     @classmethod
     def over(cls, first: datetime | None, last: datetime | None) -> Buckets:
-        """At most 30 stretches of a length people use (1 s … 7 d) that hold *first* to *last*."""
+        """12 to 30 stretches of a length people use (1 s … 7 d), the last of which holds *last*.
+
+        The first holds *first* or lies before it; only over more than 120 weeks is the beginning left out.
+        """
         if first is None or last is None:
             return cls(0, 1, 1)
         low, high = _seconds(first), _seconds(last)
         step = next((step for step in _STEPS if high // step - low // step < _MOST_BARS), _STEPS[-1])
-        return cls(low // step * step, step, max(1, min(high // step - low // step + 1, 4 * _MOST_BARS)))
+        count = max(_LEAST_BARS, min(high // step - low // step + 1, 4 * _MOST_BARS))
+        return cls((high // step - count + 1) * step, step, count)
 
     @property
     def label(self) -> str:

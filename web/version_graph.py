@@ -46,7 +46,7 @@ class ReaderMark:
 
 @dataclass(frozen=True)
 class VersionGraph:
-    """All of it, in pixels of a `width` × `height` drawing."""
+    """All of it, in pixels of a drawing of `width` by `height`."""
 
     width: float
     height: float
@@ -59,7 +59,7 @@ class VersionGraph:
 
 def lay_out(versions: Sequence[Mapping[str, Any]], reader: Mapping[str, Any] | None) -> VersionGraph:
     """*versions* as in `evidence.versions` of a stale read, *reader* `{agent, what, trace_id, span_id}` if known."""
-    ordered = _by_lineage(versions)
+    ordered = by_lineage(versions)
     names: list[str] = []
     for each in ordered:
         agent = _writer(each).get("agent") or _BEFORE
@@ -107,7 +107,7 @@ def lay_out(versions: Sequence[Mapping[str, Any]], reader: Mapping[str, Any] | N
     return VersionGraph(width, _TOP + _LANE * len(names) + 8, lanes, marks, mark, tuple(edges))
 
 
-def _by_lineage(versions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def by_lineage(versions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Ancestors before descendants; otherwise as given."""
     names = {str(each.get("version", "")) for each in versions}
     placed: set[str] = set()

@@ -116,7 +116,7 @@ class Waterfall:
         nodes = self.forest.children[node] if node >= 0 else self.forest.roots
         level = int(self.forest.depth[node]) + 2 if node >= 0 else 1
         out: list[Row] = []
-        self._window(nodes, start, level, set(), set(), out)
+        self._window(nodes, start, level, out, set(), set())
         if start + WINDOW < len(nodes):
             out.append(self._more(node, nodes, start + WINDOW, len(nodes), level))
         return out
@@ -135,18 +135,18 @@ class Waterfall:
             if skipped_from is not None:
                 out.append(self._more(parent, nodes, skipped_from, start, level))
                 skipped_from = None
-            self._window(nodes, start, level, opened, reveal, out)
+            self._window(nodes, start, level, out, opened, reveal)
         if skipped_from is not None:
             out.append(self._more(parent, nodes, skipped_from, len(nodes), level))
 
-    def _window(
+    def _window(  # noqa: PLR0917
         self,
         nodes: npt.NDArray[np.int64],
         start: int,
         level: int,
+        out: list[Row],
         opened: set[int],
         reveal: set[int],
-        out: list[Row],
     ) -> None:
         for place, node in enumerate(nodes[start : start + WINDOW].tolist(), start=start + 1):
             is_open = node in opened and len(self.forest.children[node]) > 0

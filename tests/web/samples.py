@@ -23,6 +23,7 @@ from driftline.collector.store import Store
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egnp.exe 😈{{7*7}}"
 
+# ruff: noqa: E501 - a line of the notation is a span
 _CLEAN = """
 P1 run(trip) outcome=complete run={run} service=planner at=0 for=4200 expects=tool:book_flight
   P1 agent(planner) run={run} service=planner at=10 for=900
@@ -83,9 +84,9 @@ def fill(store: Store) -> None:
     texts = [_CLEAN.format(run=f"clean{n}") for n in range(6)]
     texts += [
         _DUPLICATE.format(
-            args1='"{´flight´:´HAT136´,´seats´:2}"',
-            args2='"{´flight´:´HAT136´,´seats´:2}"',
-            result='"{´booking´:´ZX81´}"',
+            args1='"{~flight~:~HAT136~,~seats~:2}"',
+            args2='"{~flight~:~HAT136~,~seats~:2}"',
+            result='"{~booking~:~ZX81~}"',
         ),
         _STALE, _PARTIAL, _SYNTHETIC,
     ]  # fmt: skip
@@ -321,10 +322,10 @@ def big_request(spans: int, run: str = "big") -> ExportTraceServiceRequest:
 
 
 def _mend_quotes(batch: ExportTraceServiceRequest) -> None:
-    """The notation has no way to write a double quote inside a value; ´ stands for it."""
+    """The notation has no way to write a double quote inside a value; ~ stands for it."""
     for resource in batch.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 for attribute in span.attributes:
-                    if "´" in attribute.value.string_value:
-                        attribute.value.string_value = attribute.value.string_value.replace("´", '"')
+                    if "~" in attribute.value.string_value:
+                        attribute.value.string_value = attribute.value.string_value.replace("~", '"')

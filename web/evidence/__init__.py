@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftline.web.evidence import duplicate_effect, partial_completion, stale_context
+from driftline.web.evidence.tolerant import tolerant
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -31,8 +32,8 @@ class Evidence:
 
 def draw(body: Mapping[str, Any], known: Known) -> Evidence:
     """The evidence of a finding (its JSON *body*), with the facts *known* about its spans by (trace id, span id)."""
-    raw = body.get("evidence") or {}
+    raw = tolerant(body.get("evidence") or {})
     build = _VIEWS.get(body.get("detector", ""))
-    view = build(body, known) if build and raw else None
+    view = build({**body, "evidence": raw}, known) if build and raw else None
     template = f"evidence/{body['detector']}.html" if view is not None else "evidence/any.html"
     return Evidence(template, view, raw)

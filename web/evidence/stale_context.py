@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftline.web.version_graph import VersionGraph, lay_out
+from driftline.web.version_graph import VersionGraph, by_lineage, lay_out
 
 RULES = {
     "H1": "one process: its own clock ticked between them",
@@ -47,7 +47,7 @@ class StaleView:
 def view(body: Mapping[str, Any], known: Mapping[tuple[str, str], Mapping[str, Any]]) -> StaleView | None:
     """None when the evidence names no versions."""
     evidence = body["evidence"]
-    versions = tuple(each for each in evidence.get("versions") or () if isinstance(each, Mapping))
+    versions = tuple(by_lineage([each for each in evidence.get("versions") or () if isinstance(each, Mapping)]))
     if not versions:
         return None
     key = evidence.get("key") or {}

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import polars as pl
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from driftline.analyzers.tree import SpanTree
 from driftline.web import params
 from driftline.web.evidence import Evidence, draw
 from driftline.web.page import Trouble, reader_of, show
@@ -57,8 +59,8 @@ class FindingPage:
     clean_run: str
 
 
-@router.get("/findings/{fingerprint}/{run_id:path}.json")
 @router.get("/findings/{fingerprint}/{run_id:path}")
+@router.get("/findings/{fingerprint}/{run_id:path}.json")
 def finding(request: Request, fingerprint: str, run_id: str) -> Response:
     """The finding *fingerprint* in *run_id*; `occurrence` tells several in one run apart."""
     params.expect_only(request, ["occurrence"])
@@ -93,12 +95,14 @@ def finding(request: Request, fingerprint: str, run_id: str) -> Response:
 
 
 def _brief(reader: Reader, spans: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = reader.rows(
-        "spans_brief",
-        traces=sorted({span["trace_id"] for span in spans}),
-        spans=sorted({span["span_id"] for span in spans}),
-    )
-    return {(row["trace_id"], row["span_id"]): row for row in rows}
+    """What the finding's spans are, each with its own or its nearest ancestor's agent, by (trace id, span id)."""
+    traces, ids = sorted({span["trace_id"] for span in spans}), sorted({span["span_id"] for span in spans})
+    tree = reader.frame("span_agents", traces=traces)
+    agents = tree.select("trace_id", "span_id", agent=SpanTree.of(tree).inherited(tree["agent"]))
+    found = {(trace, span): agent for trace, span, agent in agents.filter(pl.col("span_id").is_in(ids)).iter_rows()}
+    rows = reader.rows("spans_brief", traces=traces, spans=ids)
+    keyed = {(row["trace_id"], row["span_id"]): row for row in rows}
+    return {key: {**row, "agent": found[key]} for key, row in keyed.items()}
 
 
 def _span(number: int, span: Mapping[str, str], known: Mapping[tuple[str, str], Mapping[str, Any]]) -> FindingSpan:

@@ -74,8 +74,8 @@ def findings(request: Request) -> Response:
     return show(request, "findings.html", page, reader)
 
 
-@router.get("/findings/{fingerprint}.json")
 @router.get("/findings/{fingerprint}")
+@router.get("/findings/{fingerprint}.json")
 def group(request: Request, fingerprint: str) -> Response:
     """One defect: what it is, how often, and each run it was found in."""
     params.expect_only(request, ["page"])

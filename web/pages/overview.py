@@ -116,8 +116,7 @@ def _verdict(workflows: tuple[Workflow, ...], groups: tuple[Group, ...], ingest:
     maybe = sum(group.severity == "warning" for group in groups)
     if failing:
         aside = f"{plural(proved, 'defect')} proved" + (f", {number(maybe)} more possible" if maybe else "") + "."
-        verb = "went" if failing == 1 else "went"
-        return Verdict("fail", f"{number(failing)} {looked_at} {verb} wrong, with proof.", aside)
+        return Verdict("fail", f"{number(failing)} {looked_at} went wrong, with proof.", aside)
     if doubtful:
         return Verdict(
             "warn",

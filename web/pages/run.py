@@ -113,8 +113,8 @@ def rows(request: Request, run_id: str) -> Response:
     return show(request, "_rows.html", part)
 
 
-@router.get("/runs/{run_id:path}.json")
 @router.get("/runs/{run_id:path}")
+@router.get("/runs/{run_id:path}.json")
 def run(request: Request, run_id: str) -> Response:
     """The run page. `span=TRACE-SPAN` opens the way to that span, `open=KEY` one row more."""
     params.expect_only(request, ["span", "open", "finding"])

@@ -39,7 +39,8 @@ _WHERE = {
     "status": "status = {status:String}",
     "outcome": "outcome = {outcome:String}",
     "agent": "has(agents, {agent:String})",
-    "text": "positionCaseInsensitiveUTF8(concat(run_id, ' ', workflow, ' ', service, ' ', conversation_id), {text:String}) > 0",
+    "text": "positionCaseInsensitiveUTF8("
+    "concat_ws(' ', run_id, workflow, service, conversation_id), {text:String}) > 0",
 }
 _BY_SEVERITY = {
     "error": "findings_error > 0",

@@ -22,8 +22,8 @@ class SpanPage:
     span: SpanDetail
 
 
-@router.get("/runs/{run_id:path}/spans/{trace_id}/{span_id}.json")
 @router.get("/runs/{run_id:path}/spans/{trace_id}/{span_id}")
+@router.get("/runs/{run_id:path}/spans/{trace_id}/{span_id}.json")
 def span(request: Request, run_id: str, trace_id: str, span_id: str) -> Response:
     """The span; long values are cut on the page and whole in its JSON twin."""
     params.expect_only(request, [])

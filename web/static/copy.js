@@ -15,9 +15,8 @@
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     window.driftlineCopy(button.dataset.copy, "Text").then(() => {
-      const before = button.textContent;
-      button.textContent = "✓";
-      setTimeout(() => { button.textContent = before; }, 1200);
+      button.classList.add("is-copied");
+      setTimeout(() => button.classList.remove("is-copied"), 1200);
     });
   });
   document.addEventListener("htmx:afterSwap", (event) => show(event.target.parentElement || document));

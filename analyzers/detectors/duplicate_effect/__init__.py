@@ -1,7 +1,7 @@
 """The same intended effect applied more than once.
 
 What: a payment charged twice, a booking made again by an agent that forgot, a message sent by each of two runs.
-Why: retries, redeliveries, resumed runs and models repeat calls; where the receiver is not idempotent, so does the world.
+Why: retries, redeliveries, resumed runs and models repeat calls; a receiver that is not idempotent acts each time.
 Evidence and grades: executions are calls put together again (`analyzers.calls`). Two are one intended effect if they
 share a logical call, an idempotency key, or tool, arguments and target. `definite` needs both outcomes said to be
 applied, a record from which nothing is known to be missing, and no compensation; presumed outcomes, effects known by
@@ -59,14 +59,15 @@ def _suspicions(
     record: Record, config: Config, calls: pl.DataFrame, payloads: Payloads, whole: Callable[[str], bool]
 ) -> tuple[list[Suspicion], list[list[Execution]]]:
     writes = writes_of(calls)
-    same = candidates(writes)
-    over_runs = across_runs.candidates(writes, config.catalogue)
-    by_intent = intents.candidates(writes, config.catalogue)
+    same = payloads.corrected(candidates(writes))
+    over_runs = {
+        way: payloads.corrected(tied) for way, tied in across_runs.candidates(writes, config.catalogue).items()
+    }
+    by_intent = [e for e in payloads.corrected(intents.candidates(writes, config.catalogue)) if e.applied]
     runs = {e.run for e in (*same, *by_intent, *(e for tied in over_runs.values() for e in tied))}
 
     @cache
     def compensations() -> Compensations:
-        payloads.load([*same, *by_intent])
         return Compensations(calls, runs, config.catalogue, payloads)
 
     by_run: dict[str, list[Execution]] = defaultdict(list)
@@ -123,7 +124,7 @@ def _finding(suspicion: Suspicion, record: Record, payloads: Payloads) -> Findin
             *(SpanRef(e.trace_id, e.span_id, "undone") for e in undone),
             *(SpanRef(e.trace_id, e.span_id, "compensation") for e in undoing.values()),
         ),
-        signature=(second.tool, stable_name(evidence["subject"])),
+        signature=(second.tool, *sorted({stable_name(target.partition("/")[0]) for target in second.targets})),
         prefix=_PREFIX,
         evidence=evidence,
         source=Source(second.code_file, second.code_line)

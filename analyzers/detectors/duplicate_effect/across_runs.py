@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from driftline.analyzers.detectors.duplicate_effect.executions import Execution, in_order, objects, targets_differ
+from driftline.analyzers.detectors.duplicate_effect.repeated import doubts_of
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
 from driftline.analyzers.detectors.duplicate_effect.undone import Compensations
 
@@ -89,5 +90,10 @@ def _over_runs(
             grade="definite" if proven else "possible",
             run=second.run,
             live=(first, second),
+            doubts=()
+            if proven
+            else ("two runs may act on different worlds",)
+            if way != "key"
+            else doubts_of((first, second), undone, whole=whole(first.run) and whole(second.run)),
             same_by="key" if way == "key" else "call" if way == "conversation call" else way,
         )

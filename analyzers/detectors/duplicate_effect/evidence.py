@@ -31,9 +31,11 @@ def evidence_of(suspicion: Suspicion, record: Record, payloads: Payloads) -> dic
         "subject": subject_of(suspicion),
         "times": len(live),
         "same_by": suspicion.same_by,
+        "doubts": list(suspicion.doubts),
         "intent": dict(suspicion.intent),
         "gap_ms": gap,
-        "overlap": not live[0].ended_before(live[1]),
+        "in_order": live[0].ended_before(live[1]),
+        "overlap": overlap(live[0], live[1]),
         "repeated_by": repeated_by(live, record),
         "executions": [_execution(e, suspicion, roles, payloads) for e in members],
         "chain": [
@@ -63,6 +65,13 @@ def gap_ms(one: Execution, other: Execution) -> float | None:
     return gap if gap >= 0 else None
 
 
+def overlap(one: Execution, other: Execution) -> bool:
+    """Whether *other* is known to have begun before *one* had ended."""
+    if one.proc and one.proc == other.proc and one.seq_end is not None and other.seq is not None:
+        return other.seq < one.seq_end
+    return one.comparable(other) and other.start_ns < one.end_ns
+
+
 def repeated_by(live: Sequence[Execution], record: Record) -> str:
     """Who made the second call: retry, redelivery, another run, another agent, the model, or the program."""
     one, other = live[0], live[1]
@@ -72,6 +81,8 @@ def repeated_by(live: Sequence[Execution], record: Record) -> str:
         return "a retry" + (f" after {other.attempt_reason}" if other.attempt_reason else "")
     if _message(one, record) and _message(one, record) == _message(other, record):
         return "a message delivered twice"
+    if one.trace_id != other.trace_id and one.call_id == other.call_id != "":
+        return "a second trace of the run, as after a restart"
     if one.agent_instance != other.agent_instance:
         return f"a second agent ({other.agent})" if other.agent != one.agent else "a second turn of the agent"
     between = record.spans.filter(
@@ -132,6 +143,7 @@ def _execution(execution: Execution, suspicion: Suspicion, roles: dict[int, str]
         "attempt": execution.attempt,
         "call_id": execution.call_id,
         "key": execution.effect_key,
+        "status": execution.status,
         "outcome": execution.outcome,
         "outcome_source": execution.outcome_source,
         "args_digest": execution.args_digest,

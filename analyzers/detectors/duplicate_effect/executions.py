@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -14,6 +14,13 @@ from driftline.analyzers.effects import WRITES
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
     from driftline.analyzers.record import Record
+
+
+_ERROR_RESULT = re.compile(
+    r"""\s*"?(error|exception|traceback|failed|failure|refused|denied|forbidden|invalid|cannot|unable)\b"""
+    r"""|\s*\{\s*"(error|err|exception)"\s*:\s*(?!null|false|""|\{\}|\[\])|\s*\{\s*"(success|ok)"\s*:\s*false""",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Payloads:
         wanted = {layer: e.row for e in executions if e.row not in self._known for layer in e.rows}
         if not wanted:
             return
-        self._known.update({row: ("", "") for row in wanted.values()})
+        self._known.update(dict.fromkeys(wanted.values(), ("", "")))
         for layer, arguments, result in self._record.payloads(sorted(wanted)).iter_rows():
             known = self._known[wanted[layer]]
             self._known[wanted[layer]] = (known[0] or arguments, known[1] or result)
@@ -158,6 +165,20 @@ class Payloads:
         """The result as captured; '' where it was not."""
         self.load([execution])
         return self._known[execution.row][1]
+
+    def corrected(self, executions: list[Execution]) -> list[Execution]:
+        """*executions*, of which those count as failed whose status says nothing but whose result is an error text.
+
+        Frameworks hand a tool's error to the model as its result and leave the status unset.
+        """
+        self.load(executions)
+        return [
+            replace(e, outcome="failed") if e.applied and e.outcome_source == "status" and self._is_error(e) else e
+            for e in executions
+        ]
+
+    def _is_error(self, execution: Execution) -> bool:
+        return bool(_ERROR_RESULT.match(self.result(execution)))
 
     def names_new(self, execution: Execution, entity: str) -> bool:
         """Whether the result names *entity* (`kind/id`) and the arguments do not: the call brought it into being."""

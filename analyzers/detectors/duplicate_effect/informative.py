@@ -76,5 +76,5 @@ def redundant(calls: pl.DataFrame, record: Record, loop_min: int) -> list[Suspic
             harmful=False,
         )
         for members in groups.values()
-        if times[members[0].row] >= loop_min or not members[0].status == "error"
+        if times[members[0].row] >= loop_min or members[0].status != "error"
     ]

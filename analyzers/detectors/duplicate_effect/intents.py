@@ -109,7 +109,7 @@ def _representatives(executions: list[Execution]) -> list[Execution]:
     """One execution for each same effect: its plain repeats are findings of their own."""
     repeats: set[int] = set()
     for group in groups(executions):
-        first, *rest = sorted(group, key=lambda e: (not e.proven, e.order))
+        _first, *rest = sorted(group, key=lambda e: (not e.proven, e.order))
         repeats.update(e.row for e in rest)
     return [e for e in in_order(executions) if e.row not in repeats]
 
@@ -124,7 +124,7 @@ def _suspicion(
         run=live[0].run,
         live=tuple(live),
         same_by="declared intent" if "target" not in intent or definite else "target",
-        aside=tuple(e for e in group if e.row not in rows),
+        aside=tuple(e for e in group if e.row in undone.by and e.row not in rows),
         undone={row: by for row, by in undone.by.items() if row in {e.row for e in group}},
         intent=intent,
     )

@@ -20,7 +20,7 @@ def judge_run(
         undone = compensations.of(group)
         live = [e for e in group if e.perhaps_applied and e.row not in undone.by]
         if all(e.outcome == "refused" for e in group):
-            found.append(_suspicion("refused_repeat", group, group, undone, harmful=False))
+            found.append(_suspicion("refused_repeat", group, group, undone, doubts=(), harmful=False))
         for still in groups(live):
             if any(e.applied for e in still):
                 found.extend(_standing(still, group, undone, whole=whole))
@@ -33,8 +33,27 @@ def _standing(still: list[Execution], group: list[Execution], undone: Undone, *,
     certain = [e for e in still if e.row not in undone.doubtful]
     proven = proven_groups(certain) if whole else []
     if proven:
-        return [_suspicion("repeated_effect", members, group, undone, definite=True) for members in proven]
-    return [_suspicion(_name(still), still, group, undone)]
+        return [_suspicion("repeated_effect", members, group, undone) for members in proven]
+    return [_suspicion(_name(still), still, group, undone, doubts=doubts_of(still, undone, whole=whole))]
+
+
+def doubts_of(live: Sequence[Execution], undone: Undone, *, whole: bool) -> tuple[str, ...]:
+    """Why a repeat among *live* is not proved."""
+    said = {
+        "the effect of the tool is known by its name only": any(e.effect_source == "name" for e in live),
+        "the effect is judged by HTTP or database calls inside": any(e.effect_source == "child" for e in live),
+        "an outcome is judged by the span's status alone": any(
+            e.applied and e.outcome_source != "explicit" for e in live
+        ),
+        "an outcome is unknown": any(e.outcome == "unknown" for e in live),
+        "the idempotency keys differ": len({e.effect_key for e in live if e.effect_key}) > 1,
+        "a later call may have undone one of them": any(e.row in undone.doubtful for e in live),
+        "a span's parent is missing, so it may be a part of another call": any(
+            not e.sure and e.status != "open" for e in live
+        ),
+        "the record of the run is not whole, so a compensation may be missing": not whole,
+    }
+    return tuple(reason for reason, holds in said.items() if holds)
 
 
 def _name(still: list[Execution]) -> str:
@@ -55,18 +74,19 @@ def _suspicion(
     group: list[Execution],
     undone: Undone,
     *,
-    definite: bool = False,
+    doubts: tuple[str, ...] | None = None,
     harmful: bool = True,
 ) -> Suspicion:
     rows = {e.row for e in live}
     return Suspicion(
         anomaly=anomaly,
-        grade="definite" if definite else "possible",
+        grade="definite" if doubts is None else "possible",
         run=live[0].run,
         live=tuple(live),
         same_by=same_by(live),
         aside=tuple(e for e in group if e.row not in rows),
         undone={row: by for row, by in undone.by.items() if row in {e.row for e in group}},
+        doubts=doubts or (),
         harmful=harmful,
     )
 

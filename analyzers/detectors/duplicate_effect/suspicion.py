@@ -15,7 +15,8 @@ class Suspicion:
     """One defect before it is put into words.
 
     `live`: the executions whose effects stand (or may stand), in order; `aside`: members of the same group that were
-    undone, refused or failed; `undone`: row of a member -> its compensation; `same_by`: call, key, arguments or intent.
+    undone, refused or failed; `undone`: row of a member -> its compensation; `same_by`: call, key, arguments or intent;
+    `doubts`: why it is not proved.
     """
 
     anomaly: str
@@ -26,6 +27,7 @@ class Suspicion:
     aside: tuple[Execution, ...] = ()
     undone: Mapping[int, Execution] = field(default_factory=dict)
     intent: Mapping[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
     harmful: bool = True
 
     @property

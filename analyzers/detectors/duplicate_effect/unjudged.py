@@ -46,8 +46,7 @@ def _unknown_arguments(calls: pl.DataFrame) -> list[tuple[str, set[str]]]:
     grouped = unclear.group_by("tool", "args_state").agg(pl.len(), runs=pl.col("run").unique())
     return [
         (
-            f"{tool}: the arguments of {number} calls are {_STATES.get(state, 'unknown')}, "
-            "so repeats among them cannot be told",
+            f"{tool}: arguments of {number} calls {_STATES.get(state, 'unknown')}: repeats among them cannot be told",
             set(runs),
         )
         for tool, state, number, runs in grouped.sort("tool", "args_state").iter_rows()

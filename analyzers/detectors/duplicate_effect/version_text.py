@@ -31,7 +31,7 @@ def finding_of(found: DuplicateVersion, detector: str, prefix: str) -> Finding:
                 for n, (name, write) in enumerate(zip(who, evidence["writes"], strict=True), start=1)
             ),
             then=("No retry links them: they share neither a logical call nor an idempotency key.",),
-            however="A version names one state. Who reads it cannot tell whose write it got, and one of them may be lost.",
+            however="A version names one state: who reads it cannot tell whose write it got, and one may be lost.",
         ),
         spans=tuple(SpanRef(write["trace_id"], write["span_id"], write["role"]) for write in evidence["writes"]),
         signature=(found.store, stable_name(found.key)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from driftline.analyzers.detectors.duplicate_effect.evidence import role_of
 from driftline.analyzers.finding import Explanation
 
 _SAME = {
@@ -32,12 +34,7 @@ def title(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:
         verb = "was applied" if grade == "definite" else "was probably applied"
         return f"{tool} {verb}{on} in this run although run {first['run_id']} had applied it already"
     if anomaly == "double_intent":
-        likely = "" if grade == "definite" else "probably "
-        return (
-            f"{tool} acted {times} on what is {likely}one intent{on}, with different arguments; "
-            f"{_number(evidence['times'])} of them {'stand' if grade == 'definite' else 'seem to stand'}"
-            f"{_although(evidence)}"
-        )
+        return _double_intent(grade, evidence)
     if anomaly == "retry_after_success":
         return (
             f"{tool} was tried again{on} after it had been applied: {name(second)} began{_when(evidence)} "
@@ -45,22 +42,16 @@ def title(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:
         )
     if any(execution["outcome"] == "unknown" for execution in live(evidence)):
         return (
-            f"{tool} may have been applied {times}{on}: {name(first)} ended {_ended(first)}, "
-            f"{name(second)} {_ended(second)}"
+            f"{tool} may have been applied {times}{on}: {name(first)} {_ended(first)}, {name(second)} {_ended(second)}"
         )
     all_of = "both" if evidence["times"] == 2 else f"all {evidence['times']}"
-    claim = f"{all_of} were applied" if grade == "definite" else f"{all_of} were probably applied"
-    order = (
-        f"{name(second)} began before {name(first)} had ended"
-        if evidence["overlap"] and evidence["gap_ms"] is None and not _times_made_up(evidence)
-        else f"{name(second)} began{_when(evidence)} {name(first)} had answered"
-    )
-    return f"{tool} ran {times}{on} and {claim}: {order}"
+    said = all(e["outcome_source"] == "explicit" for e in live(evidence))
+    return f"{tool} ran {times}{on} and {all_of} were {'' if said else 'probably '}applied{_how(evidence)}"
 
 
 def explanation(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> Explanation:
     """The argument: what each execution did, what makes them one effect, what should hold instead."""
-    let = [_fact(execution) for execution in evidence["executions"]]
+    let = [f"Execution {n}: {_fact(execution)}" for n, execution in enumerate(evidence["executions"], start=1)]
     then = [_same(evidence)]
     if evidence["repeated_by"]:
         then.append(f"The repeat was made by {evidence['repeated_by']}.")
@@ -87,16 +78,22 @@ def count(times: int) -> str:
     return "twice" if times == 2 else f"{times} times"
 
 
-def _number(times: int) -> str:
-    return {2: "two"}.get(times, str(times))
+def _and(words: list[str]) -> str:
+    return f"{', the '.join(words[:-1])} and the {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _on(evidence: Mapping[str, Any]) -> str:
     return f" for {evidence['subject']}" if evidence["subject"] != evidence["tool"] else ""
 
 
-def _times_made_up(evidence: Mapping[str, Any]) -> bool:
-    return any(not execution["started_at"] for execution in evidence["executions"])
+def _how(evidence: Mapping[str, Any]) -> str:
+    """The order of the first two where the record tells it, else who made the second."""
+    first, second = live(evidence)[:2]
+    if evidence["overlap"]:
+        return f": {name(second)} began before {name(first)} had ended"
+    if evidence["gap_ms"] is not None or evidence["in_order"]:
+        return f": {name(second)} began{_when(evidence)} {name(first)} had ended"
+    return f": the repeat was made by {evidence['repeated_by']}"
 
 
 def _when(evidence: Mapping[str, Any]) -> str:
@@ -108,21 +105,22 @@ def _when(evidence: Mapping[str, Any]) -> str:
     return f" {gap / 1000:.1f} s after" if gap < 120_000 else f" {gap / 60_000:.0f} min after"
 
 
-def _although(evidence: Mapping[str, Any]) -> str:
-    undone = [e for e in evidence["executions"] if e["undone_by"]]
-    if not undone:
-        return ""
-    return f", although {undone[0]['undone_by']['tool']} took back {'another' if len(undone) == 1 else 'others'}"
+def _double_intent(grade: str, evidence: Mapping[str, Any]) -> str:
+    of_intent = [e for e in evidence["executions"] if e["stays_live"] or e["undone_by"]]
+    stand = [role_of(n) for n, e in enumerate(of_intent) if e["stays_live"]]
+    gone = [(role_of(n), e["undone_by"]["tool"]) for n, e in enumerate(of_intent) if e["undone_by"]]
+    likely = "" if grade == "definite" else "probably "
+    said = f"{evidence['tool']} acted {count(len(of_intent))} on what is {likely}one intent{_on(evidence)}"
+    if not gone:
+        return f"{said}, with different arguments: {'both' if len(stand) == 2 else 'all of them'} stand"
+    taken = " and ".join(f"{tool} took back the {place}" for place, tool in gone)
+    return f"{said}, with different arguments: the {_and(stand)} stand, {taken}"
 
 
 def _ended(execution: Mapping[str, Any]) -> str:
-    return (
-        "with unknown outcome"
-        if execution["outcome"] == "unknown"
-        else "was applied"
-        if (execution["role"] != "first")
-        else "applied"
-    )
+    if execution["outcome"] != "unknown":
+        return "was applied"
+    return "never ended" if execution["status"] == "open" else "ended with unknown outcome"
 
 
 def _fact(execution: Mapping[str, Any]) -> str:
@@ -140,7 +138,7 @@ def _fact(execution: Mapping[str, Any]) -> str:
 
 def _same(evidence: Mapping[str, Any]) -> str:
     if evidence["same_by"] == "declared intent":
-        values = ", ".join(f"{path} = {value}" for path, value in evidence["intent"].items())
+        values = ", ".join(f"{path} = {_short(value)}" for path, value in evidence["intent"].items())
         return f"{_SAME['declared intent']}: {values}."
     if evidence["intent"]:
         return f"They act on the same target, {evidence['intent']['target']}, and their arguments are much alike."
@@ -153,9 +151,14 @@ def _undone(evidence: Mapping[str, Any]) -> list[str]:
     stay = [e for e in evidence["executions"] if e["stays_live"]]
     if not gone:
         return []
-    places = {id(e): n for n, e in enumerate(evidence["executions"], start=1)}
-    said = " and ".join(f"execution {places[id(e)]}" for e in stay)
-    return [f"{' and '.join(f'execution {places[id(e)]}' for e in gone)} was undone; {said} stay."]
+    numbers = {id(e): str(n) for n, e in enumerate(evidence["executions"], start=1)}
+    taken = [f"Execution {numbers[id(e)]} was undone by {e['undone_by']['tool']}." for e in gone]
+    return [*taken, f"What stays: execution {' and '.join(numbers[id(e)] for e in stay)}."]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}…"
 
 
 def _however(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ Nanos = npt.NDArray[np.int64]
 Percent = npt.NDArray[np.float64]
 
 _GAP_WIDTH = 3.0  # percent of the axis one squeezed stretch takes
+_LABEL_ROOM = 12.0  # percent between labels that do not touch
 _MOST_GAPS = 8
 _SHORTEST_GAP_NS = 250_000_000
 _TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -18,11 +19,12 @@ _TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)
 
 @dataclass(frozen=True)
 class Gap:
-    """A squeezed stretch: where it is drawn (percent) and how long nothing happened."""
+    """A squeezed stretch: where it is drawn (percent), how long nothing happened, whether there is room to say so."""
 
     x: float
     width: float
     length_ns: int
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ class Timeline:
     def _squeezed(cls, low: int, high: int, holes: Nanos) -> Timeline:
         squeezed = int((holes[:, 1] - holes[:, 0]).sum())
         scale = (100.0 - _GAP_WIDTH * len(holes)) / max(high - low - squeezed, 1)
-        times, places, gaps = [low], [0.0], []
+        times, places = [low], [0.0]
+        gaps: list[Gap] = []
         for begin, finish in holes.tolist():
             x = places[-1] + (begin - times[-1]) * scale
             times += [begin, finish]
             places += [x, x + _GAP_WIDTH]
-            gaps.append(Gap(x, _GAP_WIDTH, finish - begin))
+            said = next((gap.x for gap in reversed(gaps) if gap.labelled), -_LABEL_ROOM)
+            gaps.append(Gap(x, _GAP_WIDTH, finish - begin, labelled=x - said >= _LABEL_ROOM))
         return cls(np.array([*times, high]), np.array([*places, 100.0]), tuple(gaps))
 
     def at(self, moments: Nanos) -> Percent:

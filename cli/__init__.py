@@ -1,1 +1,58 @@
-"""The driftline command."""
+"""The `driftline` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from driftline.errors import DriftlineError
+
+_EXTRA = "this command needs the server extra: pip install 'driftline[server]'"
+
+
+def main() -> int:
+    """Run the command line; its exit code (see exit_codes)."""
+    from driftline.cli import exit_codes
+
+    try:
+        import typer  # noqa: F401
+    except ImportError:
+        sys.stderr.write(_EXTRA + "\n")
+        return exit_codes.USAGE
+    from driftline.cli.app import run
+
+    try:
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except DriftlineError as error:
+        sys.stderr.write(f"driftline: {error.what}\n")
+        if error.todo:
+            sys.stderr.write(f"  {error.todo}\n")
+        return exit_codes.USAGE
+    except ImportError as error:
+        sys.stderr.write(f"driftline: {error}\n  {_EXTRA}\n")
+        return exit_codes.USAGE
+    except BrokenPipeError:
+        # The reader of our output has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.CLEAN
+    except Exception as error:  # noqa: BLE001 - the last line of defence: say it briefly, keep the details
+        return _internal(error)
+
+
+def _internal(error: Exception) -> int:
+    from driftline.cli import exit_codes
+
+    if os.environ.get("DRIFTLINE_DEBUG"):
+        traceback.print_exc()
+    else:
+        handle, name = tempfile.mkstemp(prefix="driftline-error-", suffix=".txt")
+        os.close(handle)
+        Path(name).write_text(traceback.format_exc(), encoding="utf-8")
+        first = (str(error).splitlines() or [""])[0]
+        sys.stderr.write(f"driftline: internal error: {type(error).__name__}: {first}\n  details: {name}\n")
+    return exit_codes.INTERNAL

@@ -1,0 +1,142 @@
+"""`driftline up`: collector, analysis and web pages in one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from driftline.cli.context import DEFAULT_DATA, DataOption, Server, announce, check_port, running_server, withdraw
+from driftline.errors import DriftlineError
+
+if TYPE_CHECKING:
+    from driftline.analyzers.loop import AnalysisLoop
+    from driftline.collector import Collector
+    from driftline.collector.store import Store
+
+
+class AlreadyRunning(DriftlineError):
+    """A server has this data folder open."""
+
+
+@dataclass
+class Running:
+    """A server that is up."""
+
+    store: Store
+    collector: Collector
+    loop: AnalysisLoop
+    server: Server
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on *app*."""
+    app.command("up")(up)
+
+
+def up(
+    data: DataOption = DEFAULT_DATA,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver.")] = 4318,
+    web_port: Annotated[int, typer.Option(help="Web pages.")] = 8318,
+    clickhouse_port: Annotated[int, typer.Option(help="Read-only ClickHouse HTTP interface.")] = 8123,
+    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings.")] = None,
+    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Tool catalogue.")] = None,
+    skew: Annotated[str | None, typer.Option("--skew", metavar="auto|DURATION", help="Bound between hosts' clocks.")] = None,
+) -> None:  # fmt: skip
+    """Receive spans, judge runs as they end, and show them. Ctrl-C ends it; nothing acknowledged is lost."""
+    from driftline.cli.settings import config_from
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with serving(data, host, otlp_port, web_port, clickhouse_port, config_from(config, catalog, skew)) as running:
+        typer.echo(f"pages       {running.server.web}")
+        typer.echo(f"OTLP/HTTP   {running.server.otlp}")
+        typer.echo(f"ClickHouse  {running.server.clickhouse} (read-only)")
+        typer.echo(f"data        {Path(data).expanduser().resolve()}")
+        while not stop.wait(0.5):
+            pass
+        typer.echo("stopping: storing what was acknowledged")
+
+
+@contextmanager
+def serving(
+    data: str, host: str, otlp_port: int, web_port: int, clickhouse_port: int, config: Any = None
+) -> Iterator[Running]:
+    """The server while the block runs.
+
+    Raises:
+        AlreadyRunning, PortInUse, StoreInUse: it cannot be started; says why.
+    """
+    from driftline.analyzers import install_views
+    from driftline.analyzers.loop import AnalysisLoop
+    from driftline.collector import Collector, create_receiver
+    from driftline.collector.store import open_store
+    from driftline.collector.store.http_interface import create_interface
+    from driftline.web import create_app
+
+    folder = Path(data).expanduser().resolve()
+    other = running_server(str(folder))
+    if other:
+        raise AlreadyRunning(
+            f"a server (pid {other.pid}) has {folder} open: {other.web}", "stop it first, or use another --data"
+        )
+    for port, option in ((otlp_port, "--otlp-port"), (web_port, "--web-port"), (clickhouse_port, "--clickhouse-port")):
+        check_port(host, port, option)
+    with ExitStack() as stack:
+        store = open_store(folder)
+        stack.callback(store.close)
+        install_views(store)
+        collector = Collector(store, folder)
+        collector.start()
+        stack.callback(collector.stop)
+        loop = AnalysisLoop(store, config)
+        loop.start()
+        stack.callback(loop.stop)
+        name = f"[{host}]" if ":" in host else host
+        server = Server(
+            pid=os.getpid(),
+            web=f"http://{name}:{web_port}",
+            otlp=f"http://{name}:{otlp_port}",
+            clickhouse=f"http://{name}:{clickhouse_port}",
+        )
+        apps = (
+            (create_receiver(collector), otlp_port),
+            (create_app(store, stats=collector.stats), web_port),
+            (create_interface(store), clickhouse_port),
+        )
+        for app, port in apps:
+            stack.enter_context(_listening(app, host, port))
+        announce(folder, server)
+        stack.callback(withdraw, folder)
+        yield Running(store, collector, loop, server)
+
+
+@contextmanager
+def _listening(app: Any, host: str, port: int) -> Iterator[None]:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name=f"driftline-http-{port}", daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise DriftlineError(f"the server on port {port} did not start", "see the message above")
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)

@@ -1,7 +1,7 @@
-"""Happens-before over a record: the only orders that make a finding definite (WIRE, rules H1–H6).
+"""Happens-before over a record: the only orders that make a finding definite (WIRE, rules H1 to H6).
 
-Every span has three events: its start, its effect (the moment a memory operation or hand-off took place, somewhere
-between start and end) and its end. Edges:
+Every span has three events: its start, its effect (the moment a memory operation took place, somewhere between start
+and end) and its end. Edges:
 
 - H1 within one process, by the ticks of its logical clock; H3 (a child's end before its parent's next operation) is
   part of it, as both carry ticks of the same process
@@ -11,31 +11,35 @@ between start and end) and its end. Edges:
 - H5 from the write of a version to every read of it; H6 from the write of a version to the write of its child; both
   only for native version ids with a single producer
 
-Wall clocks appear nowhere here. A cycle means that the record contradicts itself: nothing is concluded through it.
+Nothing is concluded from wall clocks. They only say where to search: `moment` raises the recorded times until no edge
+points backwards, so an event with a later moment cannot have come first, and a search need not leave the span of
+moments between its two ends. A cycle means that the record contradicts itself: nothing is concluded through it.
 
 Sources: Lamport 1978 (happens-before); the rules' reasons are in docs/detectors/stale_context.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from driftline.analyzers.order_edges import EFFECT, END, RULES, START, Chain, Edges, Nodes, edges, program_chain
+
 if TYPE_CHECKING:
+    from driftline.analyzers.memory_history import MemoryHistory
     from driftline.analyzers.record import Record
 
-Nodes = npt.NDArray[np.int64]
+__all__ = ["EFFECT", "END", "START", "HappensBefore", "Hop", "Search"]
 
-START, EFFECT, END = 0, 1, 2
-_RULES = ("", "H1", "H2", "H4", "H5", "H6", "link")
-_WITHIN, _H1, _H2, _H4, _H5, _H6, _LINK = range(7)
+# Rounds of raising moments along messages; a record that needs more is searched without bounds.
+_ROUNDS = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,182 +54,209 @@ class Hop:
 
 
 class HappensBefore:
-    """Which event of the record is known to have come before which."""
+    """Which event of the record is known to have come before which. Events are (row of the span, event)."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        parts = [_within(record.spans), _program_order(record.spans), _parents(record.spans), *_links(record.spans)]
-        parts += _memory_order(record.memory)
-        parts = [part for part in parts if len(part[0])]
-        self._size = 3 * record.spans.height
-        self._from = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-        self._to = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-        self._rule = (
-            np.concatenate([np.full(len(part[0]), part[2], dtype=np.int8) for part in parts])
-            if parts
-            else np.empty(0, dtype=np.int8)
-        )
+    def __init__(self, record: Record, history: MemoryHistory) -> None:
+        spans = record.spans
+        self._size = 3 * spans.height
+        self._parent = record.tree.parent
+        self._seq, self._seq_end = (spans[name].fill_null(-1).to_numpy() for name in ("seq", "seq_end"))
+        chain = program_chain(spans)
+        self._process = np.full(spans.height, -1, dtype=np.int64)
+        self._process[chain.node // 3] = chain.process
+        drawn = edges(record, history, chain)
+        self.contradicted = self._on_cycles(drawn)
+        sound = ~(self.contradicted[drawn.source] | self.contradicted[drawn.target])
+        self._edges = Edges(drawn.source[sound], drawn.target[sound], drawn.rule[sound])
+        self.moment = _moments(_times(record), self._edges, chain)
+        self._arrange()
 
-    def before(self, row: int, event: int = START) -> Past:
-        """Everything known to have come before an event of span *row*."""
-        return Past(self, 3 * row + event)
+    def before(self, row: int, event: int, since: int, *, without: Iterable[int] = ()) -> Search:
+        """What came before an event, looking back to the moment *since*.
 
-    def messages(self) -> list[tuple[int, int]]:
-        """The hand-offs of the record: rows of sender and receiver."""
-        chosen = self._rule == _H4
-        return [(int(a) // 3, int(b) // 3) for a, b in zip(self._from[chosen], self._to[chosen], strict=True)]
+        *without*: rows of spans whose effects are disregarded, as if these spans had seen nothing.
+        """
+        return Search(self, 3 * row + event, since, without=without, forward=False)
 
-    def contradicted(self, nodes: Nodes) -> bool:
-        """Whether one of *nodes* lies on a cycle."""
-        return bool(self._cyclic[nodes].any())
+    def after(self, row: int, event: int, until: int) -> Search:
+        """What came after an event, looking ahead to the moment *until*."""
+        return Search(self, 3 * row + event, until, without=(), forward=True)
 
-    def rule_of(self, source: int, target: int) -> str:
-        """The strongest rule that orders two neighbouring nodes; '' for events of one span."""
+    def messages(self) -> tuple[Nodes, Nodes]:
+        """The hand-offs of the record: rows of senders and receivers."""
+        chosen = self._edges.rule == RULES.index("H4")
+        return self._edges.source[chosen] // 3, self._edges.target[chosen] // 3
+
+    def same_process(self, row: int, other: int) -> bool:
+        """Whether both spans carry ticks of one sound logical clock."""
+        return bool(self._process[row] >= 0 and self._process[row] == self._process[other])
+
+    def hops(self, *legs: list[int]) -> list[Hop]:
+        """Paths of events, each going on from the last, as steps a person can follow.
+
+        All moves of a leg within one process are one step.
+        """
+        found: list[Hop] = []
+        for number, leg in enumerate(legs):
+            if number and legs[number - 1][-1] != leg[0]:
+                found += self._steps([legs[number - 1][-1], leg[0]])
+            found += self._steps(leg)
+        return found
+
+    def _steps(self, nodes: list[int]) -> list[Hop]:
+        found: list[Hop] = []
+        place = 0
+        while place < len(nodes) - 1:
+            source = nodes[place]
+            ahead = next(
+                (n for n in range(len(nodes) - 1, place, -1) if self._ticks_apart(source, nodes[n])), place + 1
+            )
+            target = nodes[ahead]
+            rule = "H1" if self._ticks_apart(source, target) else self._rule_of(source, target)
+            if rule == "H1" and self._parent[source // 3] == self._parent[target // 3] >= 0:
+                rule = "H3"
+            if rule:
+                found.append(Hop(rule, source // 3, source % 3, target // 3, target % 3))
+            place = ahead
+        return found
+
+    def _ticks_apart(self, source: int, target: int) -> bool:
+        """Whether the clock of one process shows that *source* came before *target*, of two different spans."""
+        first, second = source // 3, target // 3
+        if first == second or not self.same_process(first, second):
+            return False
+        left = self._seq[first] if source % 3 == START else self._seq_end[first]
+        right = self._seq_end[second] if target % 3 == END else self._seq[second]
+        return bool(0 <= left < right)
+
+    def _rule_of(self, source: int, target: int) -> str:
         keys, order = self._keys
-        first = np.searchsorted(keys, source * self._size + target, side="left")
-        last = np.searchsorted(keys, source * self._size + target, side="right")
-        return _RULES[int(self._rule[order[first:last]].min())]
-
-    @cached_property
-    def reverse(self) -> csr_array:
-        """The graph with every edge turned round: from an event to what came before it."""
-        ones = np.ones(len(self._from), dtype=np.int8)
-        return csr_array((ones, (self._to, self._from)), shape=(self._size, self._size))
+        wanted = source * self._size + target
+        first, last = np.searchsorted(keys, [wanted, wanted + 1])
+        return RULES[int(self._edges.rule[order[first:last]].min())]
 
     @cached_property
     def _keys(self) -> tuple[Nodes, Nodes]:
-        keys = self._from * self._size + self._to
+        keys = self._edges.source * self._size + self._edges.target
         order = np.argsort(keys, kind="stable")
         return keys[order], order
 
-    @cached_property
-    def _cyclic(self) -> npt.NDArray[np.bool_]:
+    def _on_cycles(self, drawn: Edges) -> npt.NDArray[np.bool_]:
+        """The nodes that lie on a cycle."""
         if not self._size:
             return np.empty(0, dtype=bool)
-        _, component = connected_components(self.reverse, directed=True, connection="strong")
-        return np.asarray(np.bincount(component)[component] > 1)
+        _, component = connected_components(
+            _graph(drawn.source, drawn.target, self._size), directed=True, connection="strong"
+        )
+        looped = np.zeros(self._size, dtype=bool)
+        looped[drawn.source[drawn.source == drawn.target]] = True
+        return np.asarray((np.bincount(component)[component] > 1) | looped)
+
+    def _arrange(self) -> None:
+        """Numbers the nodes by connected component and moment, so that a search reads one slice of the graph."""
+        drawn, size = self._edges, self._size
+        if not size:
+            return
+        _, component = connected_components(_graph(drawn.source, drawn.target, size), directed=False)
+        order = np.lexsort((self.moment, component))
+        self.place = np.empty(size, dtype=np.int64)
+        self.place[order] = np.arange(size)
+        self._node = order
+        self._moments = self.moment[order]
+        self._component = component
+        self._begin = np.concatenate([[0], np.cumsum(np.bincount(component))])
+
+    def window(self, node: int, low: int, high: int) -> tuple[int, int]:
+        """The places of the nodes connected to *node* with moments from *low* to *high*."""
+        first, last = self._begin[self._component[node]], self._begin[self._component[node] + 1]
+        moments = self._moments[first:last]
+        return (
+            int(first + np.searchsorted(moments, low, side="left")),
+            int(first + np.searchsorted(moments, high, side="right")),
+        )
+
+    def node_at(self, place: int) -> int:
+        """The node at a place."""
+        return int(self._node[place])
+
+    @cached_property
+    def backward(self) -> csr_array:
+        """By place: from an event to what came just before it."""
+        return _graph(self.place[self._edges.target], self.place[self._edges.source], self._size)
+
+    @cached_property
+    def forward(self) -> csr_array:
+        """By place: from an event to what came just after it."""
+        return _graph(self.place[self._edges.source], self.place[self._edges.target], self._size)
 
 
-class Past:
-    """What came before one event, and by which path."""
+class Search:
+    """What is known to have come before (or after) one event, and by which path."""
 
-    def __init__(self, order: HappensBefore, node: int) -> None:
-        self._order = order
-        self._node = node
-        reached, towards = breadth_first_order(order.reverse, node, directed=True, return_predecessors=True)
-        self._reached = np.zeros(order._size, dtype=bool)
+    def __init__(self, order: HappensBefore, node: int, limit: int, *, without: Iterable[int], forward: bool) -> None:
+        self._order, self._node, self._forward = order, node, forward
+        moment = int(order.moment[node])
+        low, high = (moment, max(limit, moment)) if forward else (min(limit, moment), moment)
+        self._low, self._high = order.window(node, low, high)
+        graph = (order.forward if forward else order.backward)[self._low : self._high, self._low : self._high]
+        graph = _cut(graph, [int(order.place[3 * row + EFFECT]) - self._low for row in without])
+        start = int(order.place[node]) - self._low
+        reached, self._towards = breadth_first_order(graph, start, directed=True, return_predecessors=True)
+        self._reached = np.zeros(self._high - self._low, dtype=bool)
         self._reached[reached] = True
-        self._reached[node] = False
-        self._towards = towards
+        self._reached[start] = False
 
     def holds(self, row: int, event: int) -> bool:
-        """Whether that event is known to have come before."""
-        return bool(self._reached[3 * row + event])
+        """Whether that event is known to have come before (after) ours."""
+        return bool(self.holding(np.array([row]), event)[0])
+
+    def holding(self, rows: Nodes, event: int) -> npt.NDArray[np.bool_]:
+        """For each of *rows* whether that event is known to have come before (after) ours."""
+        places = self._order.place[3 * rows + event]
+        inside = (places >= self._low) & (places < self._high)
+        return inside & self._reached[np.where(inside, places - self._low, 0)]
 
     def path(self, row: int, event: int) -> list[Hop]:
-        """The shortest witness from that event to ours; moves within one process are one hop."""
-        nodes = [3 * row + event]
-        while nodes[-1] != self._node:
-            nodes.append(int(self._towards[nodes[-1]]))
-        hops: list[Hop] = []
-        for source, target in zip(nodes, nodes[1:], strict=False):
-            rule = self._order.rule_of(source, target)
-            if hops and (rule in ("", hops[-1].rule) and hops[-1].rule in ("", "H1")):
-                hops[-1] = Hop(hops[-1].rule or rule, hops[-1].from_row, hops[-1].from_event, target // 3, target % 3)
-            elif hops and not hops[-1].rule:
-                hops[-1] = Hop(rule, hops[-1].from_row, hops[-1].from_event, target // 3, target % 3)
-            else:
-                hops.append(Hop(rule, source // 3, source % 3, target // 3, target % 3))
-        return hops
+        """The shortest witness between that event and ours, in order of time."""
+        return self._order.hops(self.nodes(row, event))
 
-    def sound(self, row: int, event: int) -> bool:
-        """Whether the path from that event crosses no contradiction."""
-        nodes = [3 * row + event]
-        while nodes[-1] != self._node:
-            nodes.append(int(self._towards[nodes[-1]]))
-        return not self._order.contradicted(np.array(nodes))
+    def nodes(self, row: int, event: int) -> list[int]:
+        """As `path`, as the numbers of the events, for `HappensBefore.hops`."""
+        at, found = int(self._order.place[3 * row + event]) - self._low, []
+        while at >= 0:
+            found.append(self._order.node_at(at + self._low))
+            at = int(self._towards[at])
+        return found[::-1] if self._forward else found
 
 
-Edges = tuple[Nodes, Nodes, int]
+def _graph(source: Nodes, target: Nodes, size: int) -> csr_array:
+    return csr_array((np.ones(len(source), dtype=np.int32), (source, target)), shape=(size, size))
 
 
-def _within(spans: pl.DataFrame) -> Edges:
-    rows = spans["row"].to_numpy()
-    ended = spans.filter(~pl.col("pending"))["row"].to_numpy()
-    return (
-        np.concatenate([3 * rows + START, 3 * ended + EFFECT]),
-        np.concatenate([3 * rows + EFFECT, 3 * ended + END]),
-        _WITHIN,
-    )
+def _cut(graph: csr_array, places: list[int]) -> csr_array:
+    """*graph* without the edges that leave *places*."""
+    chosen = [place for place in places if 0 <= place < graph.shape[0]]
+    if not chosen:
+        return graph
+    kept = graph.tocoo()
+    stays = ~np.isin(kept.coords[0], chosen)
+    return _graph(kept.coords[0][stays], kept.coords[1][stays], graph.shape[0])
 
 
-def _program_order(spans: pl.DataFrame) -> Edges:
-    timed = spans.filter(pl.col("proc") != "")
-    ticks = pl.concat(
-        [
-            timed.select("proc", tick="seq", node=3 * pl.col("row") + START),
-            timed.filter(pl.col("seq_end").is_not_null() & ~pl.col("pending")).select(
-                "proc", tick="seq_end", node=3 * pl.col("row") + END
-            ),
-        ]
-    )
-    # A tick given twice shows that the clock of that process is not one clock: it orders nothing.
-    broken = ticks.filter(pl.len().over("proc", "tick") > 1)["proc"].unique()
-    ordered = ticks.filter(~pl.col("proc").is_in(broken.implode())).sort("proc", "tick")
-    follows = ordered.with_columns(
-        following=pl.col("node").shift(-1), same=pl.col("proc") == pl.col("proc").shift(-1)
-    ).filter(pl.col("same").fill_null(value=False))
-    return follows["node"].to_numpy(), follows["following"].to_numpy(), _H1
+def _times(record: Record) -> Nodes:
+    started, ended = record.spans["start_ns"].to_numpy(), record.spans["end_ns"].to_numpy()
+    return np.stack([started, started, np.maximum(started, ended)], axis=1).reshape(-1)
 
 
-def _parents(spans: pl.DataFrame) -> Edges:
-    inside = spans.filter(pl.col("parent") >= 0)
-    return 3 * inside["parent"].to_numpy() + START, 3 * inside["row"].to_numpy() + START, _H2
-
-
-def _links(spans: pl.DataFrame) -> list[Edges]:
-    linking = (
-        spans.filter(pl.col("link_traces").list.len() > 0)
-        .select("row", "kind", "pending", "link_traces", "link_spans")
-        .explode("link_traces", "link_spans")
-    )
-    linked = spans.select(other="row", other_kind="kind", link_traces="trace_id", link_spans="span_id")
-    pairs = linking.join(linked, on=["link_traces", "link_spans"])
-    handed = pairs.filter((pl.col("other_kind") == "send") & (pl.col("kind") == "process")).select("other", "row")
-    by_id = (
-        spans.filter((pl.col("kind") == "send") & (pl.col("message_id") != ""))
-        .filter(pl.len().over("destination", "message_id") == 1)
-        .select("destination", "message_id", other="row")
-        .join(
-            spans.filter((pl.col("kind") == "process") & (pl.col("message_id") != "")),
-            on=["destination", "message_id"],
-        )
-        .select("other", "row")
-    )
-    handed = pl.concat([handed, by_id]).unique(maintain_order=True)
-    loose = pairs.filter(~((pl.col("other_kind") == "send") & (pl.col("kind") == "process")) & ~pl.col("pending"))
-    return [
-        (3 * handed["other"].to_numpy() + START, 3 * handed["row"].to_numpy() + START, _H4),
-        (3 * loose["other"].to_numpy() + START, 3 * loose["row"].to_numpy() + END, _LINK),
-    ]
-
-
-def _memory_order(memory: pl.DataFrame) -> list[Edges]:
-    native = memory.filter((pl.col("version_kind") == "native") & (pl.col("version") != ""))
-    written = (
-        native.filter(pl.col("op").is_in(["write", "delete"]) & (pl.col("version") != "init"))
-        .filter(pl.len().over("store", "key", "version") == 1)
-        .select("store", "key", "version", writer="row", parents="parents")
-    )
-    read = native.filter(pl.col("op").is_in(["read", "search"]) & ~pl.col("failed"))
-    seen = read.join(written, on=["store", "key", "version"])
-    derived = (
-        written.filter(pl.col("parents").list.len() > 0)
-        .explode("parents")
-        .join(written.select("store", "key", parents="version", source="writer"), on=["store", "key", "parents"])
-        .filter(pl.col("source") != pl.col("writer"))
-    )
-    return [
-        (3 * seen["writer"].to_numpy() + EFFECT, 3 * seen["row"].to_numpy() + EFFECT, _H5),
-        (3 * derived["source"].to_numpy() + EFFECT, 3 * derived["writer"].to_numpy() + EFFECT, _H6),
-    ]
+def _moments(times: Nodes, drawn: Edges, chain: Chain) -> Nodes:
+    """The least numbers, not below the ranks of *times*, that never fall along an edge."""
+    moment = np.unique(times, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    offset = chain.process * (len(moment) + 1)
+    for _ in range(_ROUNDS):
+        before = moment.copy()
+        # Along a chain in one go: a running maximum, each process on a level of its own.
+        moment[chain.node] = np.maximum.accumulate(moment[chain.node] + offset) - offset
+        np.maximum.at(moment, drawn.target, moment[drawn.source])
+        if np.array_equal(before, moment):
+            return moment
+    return np.zeros_like(moment)

@@ -1,4 +1,8 @@
-"""Who touched which version: reads, derivations, and the versions that effects were based on."""
+"""Who touched which version: reads, derivations, and the versions that effects were based on.
+
+A touch is kept only if something newer may have come before it: by `moment` (see order.py), which no version that was
+replaced later passes. So the costly questions are asked of few.
+"""
 
 from __future__ import annotations
 
@@ -7,128 +11,167 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from driftline.analyzers.effects import WRITES
-from driftline.analyzers.lineage import INIT
+from driftline.analyzers.effects import WRITES as EFFECTS
+from driftline.analyzers.memory_history import INIT, KEY, MemoryHistory, ordered_versions
+from driftline.analyzers.order import EFFECT, START, HappensBefore
 
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
+    from driftline.analyzers.lineage import Key
     from driftline.analyzers.record import Record
+
+_TOUCH = ("row", *KEY, "version", "how", "native", "doubt", "undone")
+
+
+_SURE = {"doubt": pl.lit(""), "undone": pl.lit(value=False)}
 
 
 @dataclass(frozen=True)
 class Touch:
     """Span *row* touched *version* of a key: `read` it, `derived` a version from it, or an `effect` was based on it.
 
-    *sure*: the dependence and the unit of work are recorded, not inferred.
+    *beside*: the other versions of that key it touched. *doubt*: what is not recorded but inferred about it; '' =
+    nothing. *undone*: an effect that another call compensated.
     """
 
     row: int
-    store: str
-    key: str
+    key: Key
     version: str
     how: str
     native: bool
-    sure: bool
+    beside: frozenset[str]
+    doubt: str
+    undone: bool
 
 
-def touches(record: Record, config: Config) -> list[Touch]:
-    """All touches of versions that may have been replaced, in order of recording."""
-    keys = _changing_keys(record.memory)
-    return [*_reads(record.memory, keys), *_derivations(record.memory, keys), *_effects(record, config, keys)]
+def touches(
+    record: Record, config: Config, history: MemoryHistory, order: HappensBefore
+) -> tuple[list[Touch], pl.DataFrame]:
+    """The touches of versions that may have been replaced by then, in order of recording; and all uses by effects.
+
+    Uses: columns `row`, `run`, `version` ('' = unknown).
+    """
+    used = _used(record, config, history)
+    known = history.writes.select(KEY).unique()
+    every = pl.concat(
+        [_reads(history), _derivations(history), used.filter(pl.col("version") != "").select(_TOUCH)]
+    ).join(known, on=KEY, how="semi")
+    late = _late(every, history, order)
+    together = every.group_by("row", *KEY, "how").agg(beside="version")
+    late = late.join(together, on=["row", *KEY, "how"], how="left").sort("row", *KEY, "version")
+    found = [
+        Touch(row, (store, key, world), version, how, native, frozenset(beside) - {version}, doubt, undone)
+        for row, store, key, world, version, how, native, doubt, undone, beside in late.select(
+            *_TOUCH, "beside"
+        ).iter_rows()
+    ]
+    return found, used.select("row", "run", "version")
 
 
-def unversioned(memory: pl.DataFrame) -> pl.DataFrame:
-    """Reads whose version is not known, by run: columns `run`, `len`."""
-    reads = memory.filter(pl.col("op") == "read")
-    blind = (pl.col("version") == "") | pl.col("version_kind").is_in(["digest", "none"])
-    return reads.filter(blind).group_by("run").len()
+def unversioned(history: MemoryHistory) -> pl.DataFrame:
+    """Reads whose version is not known, or orders nothing, by run: columns `run`, `len`."""
+    return history.reads.filter((pl.col("op") == "read") & ~ordered_versions()).group_by("run").len()
 
 
-def _changing_keys(memory: pl.DataFrame) -> pl.DataFrame:
-    written = memory.filter(pl.col("op").is_in(["write", "delete"]) & (pl.col("version") != ""))
-    return written.select("store", "key").unique()
+def _reads(history: MemoryHistory) -> pl.DataFrame:
+    return (
+        history.reads.filter(ordered_versions())
+        .select("row", *KEY, "version", "native", how=pl.lit("read"), **_SURE)
+        .select(_TOUCH)
+    )
 
 
-def _reads(memory: pl.DataFrame, keys: pl.DataFrame) -> list[Touch]:
-    reads = memory.filter(
-        pl.col("op").is_in(["read", "search"])
-        & (pl.col("version") != "")
-        & ~pl.col("version_kind").is_in(["digest", "none"])
-        & ~pl.col("failed")
-    ).join(keys, on=["store", "key"], how="semi")
-    return _built(_outdated(reads, memory), "read")
-
-
-def _derivations(memory: pl.DataFrame, keys: pl.DataFrame) -> list[Touch]:
-    """A version derived from a deleted one."""
-    graves = memory.filter(pl.col("op") == "delete").select("store", "key").unique()
-    derived = (
-        memory.filter((pl.col("op") == "write") & (pl.col("write_status") == "committed"))
-        .join(graves, on=["store", "key"], how="semi")
-        .join(keys, on=["store", "key"], how="semi")
-        .with_columns(version=pl.col("parents"))
+def _derivations(history: MemoryHistory) -> pl.DataFrame:
+    """Versions derived from others, of keys of which something was deleted."""
+    graves = history.writes.filter(pl.col("op") == "delete").select(KEY).unique()
+    return (
+        history.writes.filter((pl.col("op") == "write") & (pl.col("write_status") == "committed"))
+        .join(graves, on=KEY, how="semi")
+        .select("row", *KEY, "native", version="parents", how=pl.lit("derived"), **_SURE)
         .explode("version")
         .filter(pl.col("version").is_not_null() & ~pl.col("version").is_in(["", INIT]))
+        .select(_TOUCH)
     )
-    return _built(derived, "derived")
 
 
-def _effects(record: Record, config: Config, keys: pl.DataFrame) -> list[Touch]:
-    calls = record.executions(config).filter(
+def _used(record: Record, config: Config, history: MemoryHistory) -> pl.DataFrame:
+    """What effects say they were based on, by reference STORE/KEY@VERSION.
+
+    The last `@` splits off the version. Store and key may both hold `/`: the record's own keys decide, the longest
+    store first.
+    """
+    calls = record.executions(config)
+    undone = calls.filter((pl.col("compensates") != "") & (pl.col("outcome") == "applied")).select(
+        "run", call_id="compensates", undone=pl.lit(value=True)
+    )
+    calls = calls.filter(
         (pl.col("used").list.len() > 0)
-        & pl.col("effect").is_in(WRITES)
+        & pl.col("effect").is_in(EFFECTS)
         & pl.col("outcome").is_in(["applied", "unknown"])
         & ~pl.col("replayed")
     )
-    known = {(store, key) for store, key in keys.iter_rows()}
-    found = []
-    for row, used, source, outcome, sure in calls.select("row", "used", "effect_source", "outcome", "sure").iter_rows():
-        certain = source in ("explicit", "catalogue") and outcome == "applied" and sure
-        for reference in used:
-            target = _resolve(reference, known)
-            if target:
-                found.append(Touch(row, *target, "effect", native=True, sure=certain))
-    return found
-
-
-def _resolve(reference: str, known: set[tuple[str, str]]) -> tuple[str, str, str] | None:
-    """(store, key, version) of `STORE/KEY@VERSION`; None if the version is unknown or the key never changed.
-
-    The last `@` splits off the version. Store and key may both hold `/`: the record's own keys decide.
-    """
-    place, at, version = reference.rpartition("@")
-    if not at or not version:
-        return None
-    parts = place.split("/")
-    for cut in range(1, len(parts)):
-        store, key = "/".join(parts[:cut]), "/".join(parts[cut:])
-        if (store, key) in known:
-            return store, key, version
-    return None
-
-
-def _outdated(reads: pl.DataFrame, memory: pl.DataFrame) -> pl.DataFrame:
-    """Only reads of versions that some write replaced: the rest is fresh, however many there are."""
-    writes = memory.filter(pl.col("op").is_in(["write", "delete"]))
-    replaced = writes.select("store", "key", version="parents").explode("version").drop_nulls("version").unique()
-    ordinals = writes.group_by("store", "key").agg(highest=pl.col("ordinal").max())
-    mine = (
-        writes.filter(pl.col("ordinal").is_not_null())
-        .group_by("store", "key", "version")
-        .agg(mine=pl.col("ordinal").min())
+    replayed = record.tree.nearest(record.spans["replayed"].to_numpy()) >= 0
+    calls = calls.filter(~pl.Series(replayed[calls["row"].to_numpy()], dtype=pl.Boolean))
+    doubt = (
+        pl.when(~pl.col("effect_source").is_in(["explicit", "catalogue"]))
+        .then(pl.lit("that the call changes anything is only inferred"))
+        .when(pl.col("outcome") != "applied")
+        .then(pl.lit("whether the effect was applied is unknown"))
+        .when(~pl.col("sure"))
+        .then(pl.lit("the call may be a fragment of another one"))
+        .otherwise(pl.lit(""))
     )
-    marked = (
-        reads.join(replaced.with_columns(replaced=pl.lit(value=True)), on=["store", "key", "version"], how="left")
-        .join(ordinals, on=["store", "key"], how="left")
-        .join(mine, on=["store", "key", "version"], how="left")
+    references = (
+        calls.join(undone.unique(), on=["run", "call_id"], how="left", maintain_order="left")
+        .select(
+            "row",
+            "run",
+            "used",
+            undone=pl.col("undone").fill_null(value=False),
+            doubt=doubt,
+            how=pl.lit("effect"),
+            native=pl.lit(value=True),
+        )
+        .explode("used")
+        .filter(pl.col("used").str.contains("@", literal=True))
+        .with_columns(
+            place=pl.col("used").str.replace(r"@[^@]*$", ""), version=pl.col("used").str.extract(r"@([^@]*)$")
+        )
+        .unique(["row", "used"], maintain_order=True)
     )
-    behind = (pl.col("mine") < pl.col("highest")).fill_null(value=False)
-    return marked.filter(pl.col("replaced").fill_null(value=False) | behind | (pl.col("version") == INIT)).sort("row")
+    places = (
+        history.ops.select("store", "key", remade=pl.col("remade").fill_null(value=False))
+        .unique()
+        .with_columns(place=pl.col("store") + "/" + pl.col("key"))
+        .sort(pl.col("store").str.len_bytes(), descending=True)
+        .unique("place", keep="first")
+    )
+    return (
+        references.join(places, on="place", how="left", maintain_order="left")
+        .with_columns(world=pl.when(pl.col("remade")).then("run").otherwise(pl.lit("")))
+        .select("run", *_TOUCH)
+    )
 
 
-def _built(frame: pl.DataFrame, how: str) -> list[Touch]:
-    columns = ("row", "store", "key", "version", "version_kind")
-    return [
-        Touch(row, store, key, version, how, native=kind == "native", sure=True)
-        for row, store, key, version, kind in frame.select(columns).iter_rows()
-    ]
+def _late(every: pl.DataFrame, history: MemoryHistory, order: HappensBefore) -> pl.DataFrame:
+    """Those of *every* touch before which a newer write of the key may have taken effect."""
+    writes = history.writes
+    timed = writes.with_columns(at=pl.Series(order.moment[3 * writes["row"].to_numpy() + EFFECT], dtype=pl.Int64))
+    # A native version with one writer comes after its parent, so the children of a version bound all that follows it.
+    plain = (pl.col("single") & pl.col("native") & ~pl.col("blind") & pl.col("ordinal").is_null()).all()
+    keys = timed.group_by(KEY).agg(plain=plain, any_write=pl.col("at").min())
+    children = (
+        timed.select(*KEY, "at", version="parents")
+        .explode("version")
+        .drop_nulls("version")
+        .group_by(*KEY, "version")
+        .agg(any_child=pl.col("at").min())
+    )
+    bound = pl.when(pl.col("plain") & (pl.col("version") != INIT)).then("any_child").otherwise("any_write")
+    moments = pl.Series(order.moment[3 * every["row"].to_numpy() + START], dtype=pl.Int64)
+    return (
+        every.with_columns(begins=moments)
+        .join(keys, on=KEY, how="left", maintain_order="left")
+        .join(children, on=[*KEY, "version"], how="left", maintain_order="left")
+        .filter(bound <= pl.col("begins"))
+    )

@@ -1,0 +1,140 @@
+"""The edges of happens-before, each with the rule that draws it (WIRE, H1 to H6).
+
+Nodes are events of spans: `3 * row` + START, EFFECT or END. H3 needs no edges of its own: it holds only within one
+process, where the ticks of H1 show it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from driftline.analyzers.memory_history import INIT, KEY
+
+if TYPE_CHECKING:
+    from driftline.analyzers.memory_history import MemoryHistory
+    from driftline.analyzers.record import Record
+
+Nodes = npt.NDArray[np.int64]
+
+START, EFFECT, END = 0, 1, 2
+WITHIN, H1, H2, H4, H5, H6, LINK = range(7)
+RULES = ("", "H1", "H2", "H4", "H5", "H6", "link")
+
+
+class Edges(NamedTuple):
+    """Edges from `source` to `target`, by `rule` (a number: see `RULES`)."""
+
+    source: Nodes
+    target: Nodes
+    rule: npt.NDArray[np.int8]
+
+
+class Chain(NamedTuple):
+    """The events of all processes with a sound logical clock, by process and tick."""
+
+    node: Nodes
+    process: Nodes
+
+
+def edges(record: Record, history: MemoryHistory, chain: Chain) -> Edges:
+    """All edges of a record."""
+    parts = [_within(record.spans), _program_order(chain), _parents(record.spans), *_links(record.spans)]
+    parts += _memory_order(history)
+    return Edges(
+        np.concatenate([source for source, _, _ in parts]).astype(np.int64),
+        np.concatenate([target for _, target, _ in parts]).astype(np.int64),
+        np.concatenate([np.full(len(source), rule, dtype=np.int8) for source, _, rule in parts]),
+    )
+
+
+def program_chain(spans: pl.DataFrame) -> Chain:
+    """The ticks of all processes, in order. A tick given twice shows that a clock is not one: it orders nothing."""
+    timed = spans.filter(pl.col("proc") != "")
+    ticks = pl.concat(
+        [
+            timed.select("proc", tick="seq", node=3 * pl.col("row") + START),
+            timed.filter(pl.col("seq_end").is_not_null() & ~pl.col("pending")).select(
+                "proc", tick="seq_end", node=3 * pl.col("row") + END
+            ),
+        ]
+    )
+    broken = ticks.filter(pl.len().over("proc", "tick") > 1).select("proc").unique()
+    backwards = timed.filter(~pl.col("pending") & (pl.col("seq_end") <= pl.col("seq"))).select("proc").unique()
+    ordered = ticks.join(pl.concat([broken, backwards]), on="proc", how="anti").sort("proc", "tick")
+    return Chain(ordered["node"].to_numpy(), ordered["proc"].rank("dense").cast(pl.Int64).to_numpy())
+
+
+_Part = tuple[Nodes, Nodes, int]
+
+
+def _within(spans: pl.DataFrame) -> _Part:
+    rows = spans["row"].to_numpy()
+    ended = spans.filter(~pl.col("pending"))["row"].to_numpy()
+    return (
+        np.concatenate([3 * rows + START, 3 * ended + EFFECT]),
+        np.concatenate([3 * rows + EFFECT, 3 * ended + END]),
+        WITHIN,
+    )
+
+
+def _program_order(chain: Chain) -> _Part:
+    same = chain.process[:-1] == chain.process[1:]
+    return chain.node[:-1][same], chain.node[1:][same], H1
+
+
+def _parents(spans: pl.DataFrame) -> _Part:
+    inside = spans.filter(pl.col("parent") >= 0)
+    return 3 * inside["parent"].to_numpy() + START, 3 * inside["row"].to_numpy() + START, H2
+
+
+def _links(spans: pl.DataFrame) -> list[_Part]:
+    linking = (
+        spans.filter(pl.col("link_traces").list.len() > 0)
+        .select("row", "kind", "pending", "link_traces", "link_spans")
+        .explode("link_traces", "link_spans")
+    )
+    linked = spans.select(
+        other="row", other_kind="kind", replayed="replayed", link_traces="trace_id", link_spans="span_id"
+    )
+    pairs = linking.join(linked, on=["link_traces", "link_spans"]).filter(pl.col("row") != pl.col("other"))
+    received = (pl.col("other_kind") == "send") & (pl.col("kind") == "process")
+    handed = pairs.filter(received & ~pl.col("replayed")).select("other", "row")
+    handed = pl.concat([handed, _by_message_id(spans, handed)])
+    loose = pairs.filter(~received & ~pl.col("pending"))
+    return [
+        (3 * handed["other"].to_numpy() + START, 3 * handed["row"].to_numpy() + START, H4),
+        (3 * loose["other"].to_numpy() + START, 3 * loose["row"].to_numpy() + END, LINK),
+    ]
+
+
+def _by_message_id(spans: pl.DataFrame, handed: pl.DataFrame) -> pl.DataFrame:
+    """Receipts without a link to their sender, where one run sent a message of that id to that destination once."""
+    message = ["run", "destination", "message_id"]
+    known = spans.filter((pl.col("message_id") != "") & (pl.col("destination") != ""))
+    sent = (
+        known.filter((pl.col("kind") == "send") & ~pl.col("replayed"))
+        .filter(pl.len().over(message) == 1)
+        .select(*message, other="row")
+    )
+    taken = known.filter(pl.col("kind") == "process").join(handed, on="row", how="anti")
+    return sent.join(taken, on=message).select("other", "row")
+
+
+def _memory_order(history: MemoryHistory) -> list[_Part]:
+    version = [*KEY, "version"]
+    written = history.writes.filter(pl.col("native") & pl.col("single")).select(*version, "parents", writer="row")
+    read = history.reads.filter(pl.col("native") & (pl.col("version") != "") & (pl.col("version") != INIT))
+    seen = read.join(written, on=version)
+    derived = (
+        written.filter(pl.col("parents").list.len() > 0)
+        .explode("parents")
+        .join(written.select(*KEY, parents="version", source="writer"), on=[*KEY, "parents"])
+    )
+    return [
+        (3 * seen["writer"].to_numpy() + EFFECT, 3 * seen["row"].to_numpy() + EFFECT, H5),
+        (3 * derived["source"].to_numpy() + EFFECT, 3 * derived["writer"].to_numpy() + EFFECT, H6),
+    ]

@@ -22,13 +22,20 @@ def static(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
+@cache
+def _names() -> frozenset[str]:
+    # By name and not by resolved path: in an editable install the files are links to somewhere else.
+    files = (path for path in FOLDER.rglob("*") if path.is_file() and path.suffix in _TYPES)
+    return frozenset(path.relative_to(FOLDER).as_posix() for path in files)
+
+
 def mount(app: FastAPI) -> None:
     """Serve the files of the static folder, and nothing outside it."""
 
     @app.get("/static/{name:path}", include_in_schema=False)
     def file(request: Request, name: str) -> Response:
-        path = (FOLDER / name).resolve()
-        if not path.is_relative_to(FOLDER.resolve()) or not path.is_file() or path.suffix not in _TYPES:
+        if name not in _names():
             raise Trouble(404, "No such file", f"There is no static file {name}.")
+        path = FOLDER / name
         kept = "public, max-age=31536000, immutable" if request.query_params.get("v") else "no-cache"
         return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": kept})

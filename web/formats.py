@@ -116,7 +116,7 @@ def pretty(value: Any) -> str:
         if not value.lstrip().startswith(("{", "[")):
             return value
         try:
-            value = json.loads(value)
+            return pretty(json.loads(value))
         except ValueError:
             return value
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -129,7 +129,8 @@ def run(request: Request, run_id: str) -> Response:
     if wanted:
         if wanted in waterfall.keys:
             reveal.append(waterfall.keys[wanted])
-            selected = load_span(reader, *wanted.split("-", 1))
+            trace_id, _, span_id = wanted.partition("-")
+            selected = load_span(reader, trace_id, span_id)
         else:
             gone = wanted
     shown = waterfall.rows(reveal=reveal, opened=[waterfall.keys[opened]] if opened in waterfall.keys else [])

@@ -3,53 +3,73 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
 
-import click
 import typer
 from typer.main import get_command
 
-from driftline.cli import exit_codes
-from driftline.cli.commands import check, demo, doctor, findings, import_, report, runs, show, up, version
+from driftline.cli import commands, exit_codes
 
-app = typer.Typer(
-    name="driftline",
-    help="Shows where the agents of a multi-agent system stop acting as one, before anything crashes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for command in (up, demo, check, report, runs, show, findings, doctor, version):
-    command.register(app)
-app.add_typer(import_.app, name="import")
+# The order of `driftline --help`: from the first minute to the daily use. What is not named here comes last.
+_ORDER = ("up", "demo", "check", "report", "import_", "runs", "show", "findings", "doctor", "version")
+
+# Newer typers bring their own copy of click, older ones import it: what typer re-exports leads to the right classes.
+_USAGE_ERROR = typer.BadParameter.__mro__[1]
+_CLICK_ERROR = typer.BadParameter.__mro__[2]
+
+
+def create_app() -> typer.Typer:
+    """The app with every command module under `cli/commands`."""
+    app = typer.Typer(
+        name="driftline",
+        help="Shows where the agents of a multi-agent system stop acting as one, before anything crashes.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    names = {module.name for module in iter_modules(commands.__path__)}
+    for name in (*(name for name in _ORDER if name in names), *sorted(names.difference(_ORDER))):
+        module = import_module(f"{commands.__name__}.{name}")
+        if hasattr(module, "register"):
+            module.register(app)
+        else:
+            app.add_typer(module.app, name=name.rstrip("_"))
+    return app
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit code. Wrong usage is explained on standard error."""
-    command = get_command(app)
+    command = get_command(create_app())
     try:
         result = command.main(arguments, prog_name="driftline", standalone_mode=False)
-    except click.exceptions.Exit as end:
+    except typer.Exit as end:
         return int(end.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return exit_codes.INTERRUPTED
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        return exit_codes.USAGE
-    except click.exceptions.ClickException as error:
-        typer.echo(f"driftline: {error.format_message()}{_suggestion(error)}", err=True)
-        where = error.ctx.command_path if isinstance(error, click.exceptions.UsageError) and error.ctx else "driftline"
-        typer.echo(f"  see `{where} --help`", err=True)
-        return exit_codes.USAGE
-    return int(result) if isinstance(result, int) else exit_codes.CLEAN
+    except _CLICK_ERROR as error:
+        return _explain(error)
+    return result if isinstance(result, int) else exit_codes.CLEAN
 
 
-def _suggestion(error: click.exceptions.ClickException) -> str:
-    if isinstance(error, click.exceptions.NoSuchOption):
-        return ""  # click names the near ones itself
+def _explain(error: BaseException) -> int:
+    message = error.format_message()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(message)
+        return exit_codes.USAGE
     context = getattr(error, "ctx", None)
-    if context is not None and isinstance(context.command, click.Group) and "No such command" in error.format_message():
-        wanted = error.format_message().split("'")[1]
-        near = get_close_matches(wanted, context.command.list_commands(context), 1)
-        return f" Did you mean {near[0]!r}?" if near else ""
-    return ""
+    typer.echo(f"driftline: {message}{_suggestion(message, context)}", err=True)
+    where = context.command_path if context is not None and isinstance(error, _USAGE_ERROR) else "driftline"
+    typer.echo(f"  see `{where} --help`", err=True)
+    return exit_codes.USAGE
+
+
+def _suggestion(message: str, context: typer.Context | None) -> str:
+    """A command near the one that was meant, where click (its newer versions do) has not named one itself."""
+    names = getattr(context.command, "commands", None) if context is not None else None
+    if not names or "No such command" not in message or "Did you mean" in message:
+        return ""
+    near = get_close_matches(message.split("'")[1], list(names), 1)
+    return f" Did you mean {near[0]!r}?" if near else ""

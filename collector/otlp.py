@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import json
 import zlib
@@ -127,6 +126,15 @@ def parse_json(body: bytes | str) -> ExportTraceServiceRequest:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableBody(f"the body is not valid JSON: {error}", "send one OTLP/JSON request") from error
+    return request_from(data)
+
+
+def request_from(data: Any) -> ExportTraceServiceRequest:
+    """As `parse_json`, for JSON already read. *data* is changed.
+
+    Raises:
+        UnreadableBody: not a trace request.
+    """
     if not isinstance(data, dict):
         raise UnreadableBody("the JSON body is not an object", 'expected {"resourceSpans": [...]}')
     try:
@@ -212,13 +220,26 @@ def _valid(identifier: bytes, length: int) -> bool:
 
 
 def _ids_to_base64(data: dict[str, Any]) -> None:
-    """OTLP/JSON writes ids in hex where the protobuf JSON mapping wants base64."""
-    for group in data.get("resourceSpans") or []:
-        for scoped in group.get("scopeSpans") or []:
-            for span in scoped.get("spans") or []:
+    """OTLP/JSON writes ids in hex where the protobuf JSON mapping wants base64. What has another form is left alone."""
+    for group in _members(data, "resourceSpans"):
+        for scoped in _members(group, "scopeSpans"):
+            for span in _members(scoped, "spans"):
                 _convert(span, "traceId", "spanId", "parentSpanId")
-                for link in span.get("links") or []:
+                _expect_values(span)
+                for link in _members(span, "links"):
                     _convert(link, "traceId", "spanId")
+
+
+def _members(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = holder.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _expect_values(span: dict[str, Any]) -> None:
+    """protobuf's JSON reader takes a bare string where an attribute's value object belongs, and loses it."""
+    for attribute in _members(span, "attributes"):
+        if isinstance(attribute.get("value"), (str, list)):
+            raise ParseError(f"the value of attribute {attribute.get('key')!r} is not an object")
 
 
 def _convert(holder: dict[str, Any], *names: str) -> None:
@@ -226,5 +247,5 @@ def _convert(holder: dict[str, Any], *names: str) -> None:
         if holder.get(name):
             try:
                 holder[name] = base64.b64encode(bytes.fromhex(holder[name])).decode()
-            except (ValueError, TypeError, binascii.Error) as error:
-                raise ParseError(f"{name} {holder[name]!r} is not hexadecimal") from error
+            except (ValueError, TypeError) as error:
+                raise ParseError(f"{name} {holder[name]!r} is not hexadecimal, as OTLP/JSON writes ids") from error

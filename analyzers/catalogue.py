@@ -79,9 +79,10 @@ class Tool:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All declared tools by name."""
+    """All declared tools by name; `groups`: the names of the tools in each outermost table, for reading only."""
 
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def get(self, name: str) -> Tool | None:
         """The tool *name*, if declared."""
@@ -101,7 +102,11 @@ def load_catalogue(path: str | Path) -> Catalogue:
         raise InvalidCatalogue(f"the catalogue {file} cannot be read: {error.strerror}", "check --catalog") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidCatalogue(f"the catalogue {file} is not valid TOML: {error}", "mend that line") from error
-    return Catalogue(dict(_tools(str(file), data)))
+    tools = {group: _tools(str(file), {group: entry}) for group, entry in data.items()}
+    return Catalogue(
+        dict(tool for members in tools.values() for tool in members),
+        {group: frozenset(name for name, _ in members) for group, members in tools.items()},
+    )
 
 
 def _tools(file: str, table: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, Tool]]:

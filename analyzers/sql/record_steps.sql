@@ -13,4 +13,4 @@ SELECT
     link_traces, link_spans, code_file, code_line, dropped_attributes, remote_parent
 FROM $steps
 WHERE empty({wanted:Array(String)}) OR trace_id IN {wanted:Array(String)}
-ORDER BY start_ns, trace_id, span_id
+ORDER BY start_ns, trace_id, seq, span_id

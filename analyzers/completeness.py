@@ -28,7 +28,7 @@ class Completeness:
 
     @classmethod
     def of(cls, spans: pl.DataFrame, ticks: pl.DataFrame) -> Completeness:
-        """Judge the spans of a record (see `record.Record`) against all *ticks* (`instance`, `tick`) of its processes."""
+        """Judge a record's *spans* (see `record.Record`) by all *ticks* (`instance`, `tick`) of its processes."""
         found = pl.concat(
             [
                 _runs(_lost(spans, ticks), LOST_SPANS),
@@ -66,7 +66,7 @@ def _lost(spans: pl.DataFrame, ticks: pl.DataFrame) -> pl.DataFrame:
     ordered = ticks.unique().sort("instance", "tick")
     codes = {name: code for code, name in enumerate(ordered["instance"].unique(maintain_order=True).to_list())}
     # One sorted axis for all processes: a process' ticks lie behind those of the one before it.
-    step = int(max(ordered["tick"].max() or 0, reach["high"].max() or 0)) + 2  # type: ignore[arg-type, call-overload, operator]
+    step = int(max(ordered["tick"].max() or 0, reach["high"].max() or 0)) + 2  # type: ignore[arg-type]
     axis = (
         ordered["instance"].replace_strict(codes, return_dtype=pl.Int64).to_numpy() * step + ordered["tick"].to_numpy()
     )

@@ -145,7 +145,7 @@ def _rank(finding: Finding) -> tuple[int, int, str, str, str, str]:
 
 
 def _severity(word: str) -> Severity:
-    return SEVERITIES[SEVERITIES.index(word)]  # type: ignore[arg-type]
+    return SEVERITIES[SEVERITIES.index(word)]
 
 
 def _merged(not_checked: list[NotChecked]) -> list[NotChecked]:

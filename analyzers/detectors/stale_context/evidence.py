@@ -83,7 +83,7 @@ class _Spans:
 
     def who(self, row: int) -> str:
         agent, service = self.at(row, "agent"), self.at(row, "service")
-        return str(agent or (f"a span of {service}" if service else "a span"))
+        return str(agent or (f"a span of service {service}" if service else "a span"))
 
     def place(self, row: int, what: str = "") -> dict[str, Any]:
         found = {"trace_id": self.at(row, "trace_id"), "span_id": self.at(row, "span_id"), "agent": self.who(row)}

@@ -26,14 +26,14 @@ def title(anomaly: str, evidence: Mapping[str, Any]) -> str:
         return f"{reader} {verb} {seen} after {doer} deleted it"
     nothing = evidence["observed"] == INIT
     said = f"{reader} found nothing in {name}" if nothing else f"{reader} read {seen}"
-    other = "it" if own else writer
+    wrote = f"its own write of {newer}" if own else f"{writer} wrote {newer}"
     reason = {
         "read_your_writes": f"although it had itself written {newer}",
         "monotonic_reads": f"although it had already read {newer}",
-        "handoff_stale": f"although a message sent after {other} wrote {newer} had reached it",
-        "monotonic_writes": f"although it had seen what {other} wrote after {newer}",
+        "handoff_stale": f"although a message sent after {wrote} had reached it",
+        "monotonic_writes": f"although it had seen what {'it' if own else writer} wrote after {newer}",
         "writes_follow_reads": f"although it had seen what was written in knowledge of {newer}",
-        "causal_stale_read": f"although {other} had written {newer} before",
+        "causal_stale_read": f"although {writer} had written {newer} before",
     }[anomaly]
     return f"{said} {reason}"
 
@@ -42,7 +42,7 @@ def explanation(evidence: Mapping[str, Any]) -> Explanation:
     """Given the write and the touch, what orders them, and what the touch missed."""
     name = f"{evidence['key']['store']}/{evidence['key']['key']}"
     label = "X" if evidence["how"] == "effect" else "R"
-    parents = next((v["parents"] for v in evidence["versions"] if v["version"] == evidence["newer"]), [])
+    parents: list[str] = next((v["parents"] for v in evidence["versions"] if v["version"] == evidence["newer"]), [])
     touch = evidence["touch"]["what"]
     if evidence["how"] == "effect":
         touch = f"{touch}, based on {name}@{evidence['observed']}"

@@ -274,9 +274,9 @@ def hostile_request() -> ExportTraceServiceRequest:
     span.status.code, span.status.message = 2, HOSTILE
     event = span.events.add()
     event.name, event.time_unix_nano = HOSTILE, histories.T0
-    histories._fill(event.attributes, {HOSTILE: HOSTILE})
-    histories._fill(resource.resource.attributes, {"service.name": HOSTILE, HOSTILE: HOSTILE})
-    histories._fill(
+    histories.fill(event.attributes, {HOSTILE: HOSTILE})
+    histories.fill(resource.resource.attributes, {"service.name": HOSTILE, HOSTILE: HOSTILE})
+    histories.fill(
         span.attributes,
         {
             "driftline.run.id": HOSTILE, "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": HOSTILE,
@@ -292,7 +292,7 @@ def big_request(spans: int, run: str = "big") -> ExportTraceServiceRequest:
     """One run of *spans* spans: 30 agents, each with turns of model and tool calls under it."""
     request = ExportTraceServiceRequest()
     scope = request.resource_spans.add()
-    histories._fill(scope.resource.attributes, {"service.name": "big"})
+    histories.fill(scope.resource.attributes, {"service.name": "big"})
     scope = scope.scope_spans.add()
     trace = hashlib.sha256(run.encode()).digest()[:16]
 
@@ -303,7 +303,7 @@ def big_request(spans: int, run: str = "big") -> ExportTraceServiceRequest:
             span.parent_span_id = (parent + 1).to_bytes(8, "big")
         span.name, span.kind = name, 1
         span.start_time_unix_nano, span.end_time_unix_nano = histories.T0 + start * 10**6, histories.T0 + end * 10**6
-        histories._fill(span.attributes, {"driftline.run.id": run, **attributes})
+        histories.fill(span.attributes, {"driftline.run.id": run, **attributes})
 
     add(0, None, "invoke_workflow big", 0, spans, **{"gen_ai.operation.name": "invoke_workflow"})
     agent = turn = 0

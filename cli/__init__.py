@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -22,9 +23,12 @@ def main() -> int:
     except ImportError:
         sys.stderr.write(_EXTRA + "\n")
         return exit_codes.USAGE
-    from driftline.cli.app import run
-
+    # What stdout's encoding cannot say is written as an escape: a name in a trace must not end the report.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        from driftline.cli.app import run
+
         return run(sys.argv[1:])
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
@@ -36,10 +40,6 @@ def main() -> int:
     except ImportError as error:
         sys.stderr.write(f"driftline: {error}\n  {_EXTRA}\n")
         return exit_codes.USAGE
-    except BrokenPipeError:
-        # The reader of our output has seen enough; nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.CLEAN
     except Exception as error:  # noqa: BLE001 - the last line of defence: say it briefly, keep the details
         return _internal(error)
 

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from driftline.cli import commands, exit_codes
+from driftline.cli.terminal import silence
 
 # The order of `driftline --help`: from the first minute to the daily use. What is not named here comes last.
 _ORDER = ("up", "demo", "check", "report", "import_", "runs", "show", "findings", "doctor", "version")
@@ -49,6 +50,10 @@ def run(arguments: list[str]) -> int:
         return int(end.exit_code)
     except typer.Abort:
         return exit_codes.INTERRUPTED
+    except SystemExit:
+        # typer's way to say that the reader of a help page has gone.
+        silence()
+        return exit_codes.CLEAN
     except _CLICK_ERROR as error:
         return _explain(error)
     return result if isinstance(result, int) else exit_codes.CLEAN

@@ -1,93 +1,158 @@
-"""Files of OTLP traces to framed requests: `.json`/`.jsonl` (one request a line), `.pb` (length-delimited), `.gz` of both."""
+"""Files of OTLP traces to framed requests: `.json`/`.jsonl` (one a line), `.pb` (length-delimited), `.gz` of both."""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from driftline.collector.nested import flatten_nested
-from driftline.collector.otlp import UnreadableBody, accept, framed, gunzip, parse_json
+from driftline.collector.otlp import UnreadableBody, accept, framed, gunzip, request_from
 from driftline.errors import DriftlineError
+
+STANDARD_INPUT = "-"
+
+_BATCH_BYTES = 32 * 2**20  # what is handed to the store at once: bounds memory, not meaning
+_LONGEST = 300  # characters of a parser's message: it may quote half the file
+_SPACE = re.compile(r"\s*")
+_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class UnreadableFile(DriftlineError):
     """A file to check is missing, or is not OTLP; the message says where it goes wrong."""
 
 
-def read_requests(name: str) -> Iterator[ExportTraceServiceRequest]:
-    """The trace requests in file *name*; `-` is standard input.
+@dataclass
+class Contents:
+    """What was seen in a file: spans taken, spans without valid ids, members of JSON objects that are no requests."""
+
+    name: str
+    spans: int = 0
+    rejected: int = 0
+    strange: set[str] = field(default_factory=set)
+
+    def remark(self) -> str:
+        """What a person should know of it; '' when there is nothing to say."""
+        if self.rejected:
+            return f"{self.name}: {self.rejected} spans without a valid trace or span id were left out"
+        if self.spans:
+            return ""
+        if self.strange:
+            seen = ", ".join(sorted(self.strange)[:5])
+            return f"{self.name} holds no spans: its objects have {seen}, an OTLP trace request has resourceSpans"
+        return f"{self.name} holds no spans"
+
+
+def framed_batches(contents: Contents) -> Iterator[bytes]:
+    """The requests of the file *contents* is named after, framed for the store; fills in *contents* as it reads.
 
     Raises:
         UnreadableFile: it cannot be opened, or a part of it is not OTLP.
     """
-    data = _read(name)
-    try:
-        if data[:2] == b"\x1f\x8b":
-            data = gunzip(data)
-    except UnreadableBody as error:
-        raise UnreadableFile(f"{name}: {error.what}", error.todo) from error
-    if _is_protobuf(name, data):
-        yield from _protobuf(name, data)
-    else:
-        yield from _json(name, data)
-
-
-def framed_requests(name: str) -> tuple[bytes, int, int]:
-    """All requests of a file, framed for the store; how many spans; how many were left out for want of valid ids."""
-    parts, spans, rejected = [], 0, 0
-    for request in read_requests(name):
+    parts, size = [], 0
+    for request in _requests(contents):
         flatten_nested(request)
         accepted = accept(request)
-        spans += accepted.spans
-        rejected += accepted.rejected
+        contents.spans += accepted.spans
+        contents.rejected += accepted.rejected
         if accepted.spans:
             parts.append(framed(accepted.request.SerializeToString()))
-    return b"".join(parts), spans, rejected
+            size += len(parts[-1])
+        if size > _BATCH_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def _requests(contents: Contents) -> Iterator[ExportTraceServiceRequest]:
+    name = contents.name
+    data = _read(name)
+    if data[:2] == b"\x1f\x8b" or (name.endswith(".gz") and not data):
+        try:
+            data = gunzip(data) if data else gunzip(b"\x1f\x8b")
+        except UnreadableBody as error:
+            raise UnreadableFile(f"{name}: {error.what}", error.todo) from error
+    return _protobuf(name, data) if _is_protobuf(name, data) else _json(contents, data)
 
 
 def _read(name: str) -> bytes:
-    if name == "-":
+    if name == STANDARD_INPUT:
         return sys.stdin.buffer.read()
+    path = Path(name)
+    if path.is_dir():
+        raise UnreadableFile(f"{name} is a folder", f"name the files in it: {path / '*.jsonl'}")
     try:
-        return Path(name).read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableFile(f"{name} cannot be read: {error.strerror}", "check the path") from error
+    except ValueError as error:
+        raise UnreadableFile(f"{name!r} is no file name: {error}", "check the path") from error
 
 
 def _is_protobuf(name: str, data: bytes) -> bool:
     stem = name.removesuffix(".gz")
     if stem.endswith(".pb"):
         return True
-    return not stem.endswith((".json", ".jsonl")) and not data.lstrip()[:1] in (b"{", b"")
+    # A name that says nothing (standard input): a message may begin with the length 123, which is `{`.
+    return not stem.endswith((".json", ".jsonl")) and bool(data.strip()) and not _JSON_BEGINS.match(data)
 
 
-def _json(name: str, data: bytes) -> Iterator[ExportTraceServiceRequest]:
-    lines = data.splitlines()
-    if len(lines) > 1 and _opens_only(lines):
-        # One request, written over many lines.
-        yield _one(name, 1, data)
-        return
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _one(name, number, line)
-
-
-def _opens_only(lines: list[bytes]) -> bool:
-    first = next((line for line in lines if line.strip()), b"")
-    return first.count(b"{") != first.count(b"}")
-
-
-def _one(name: str, number: int, text: bytes) -> ExportTraceServiceRequest:
+def _json(contents: Contents, data: bytes) -> Iterator[ExportTraceServiceRequest]:
+    """One request a line as a rule; what is written over many lines is read as well."""
+    name = contents.name
     try:
-        return parse_json(text)
-    except UnreadableBody as error:
+        text = data.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
         raise UnreadableFile(
-            f"{name}, line {number}: {error.what}", "each line must be one OTLP/JSON request"
+            f"{name} is not JSON: byte {error.start} is not UTF-8", "name it .pb if it is length-delimited protobuf"
         ) from error
+    decoder = json.JSONDecoder()
+    position, line, counted = _past_space(text, 0), 1, 0
+    while position < len(text):
+        line += text.count("\n", counted, position)
+        counted = position
+        try:
+            found, position = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            cut = not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
+            raise UnreadableFile(
+                f"{name}, line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}",
+                "is the file cut short?" if cut else "each line must be one OTLP/JSON request",
+            ) from error
+        except RecursionError as error:
+            raise UnreadableFile(
+                f"{name}, line {line}: the JSON is nested too deeply", "is it an OTLP/JSON request?"
+            ) from error
+        yield _request(contents, line, found)
+        position = _past_space(text, position)
+
+
+def _past_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _request(contents: Contents, line: int, found: object) -> ExportTraceServiceRequest:
+    where = f"{contents.name}, line {line}"
+    if isinstance(found, list):
+        raise UnreadableFile(
+            f"{where}: a JSON array; expected one OTLP/JSON request a line",
+            f"take it apart: jq -c '.[]' {contents.name}",
+        )
+    if isinstance(found, dict) and "resourceSpans" not in found:
+        contents.strange.update(str(name) for name in found)
+    try:
+        return request_from(found)
+    except UnreadableBody as error:
+        raise UnreadableFile(f"{where}: {error.what[:_LONGEST]}", "each line must be one OTLP/JSON request") from error
 
 
 def _protobuf(name: str, data: bytes) -> Iterator[ExportTraceServiceRequest]:
@@ -102,11 +167,27 @@ def _protobuf(name: str, data: bytes) -> Iterator[ExportTraceServiceRequest]:
                 raise DecodeError
             yield ExportTraceServiceRequest.FromString(body)
         except DecodeError as error:
-            raise UnreadableFile(
-                f"{name}, message {number} at byte {start} is not a length-delimited OTLP trace request",
-                "is the file cut short?",
-            ) from error
+            raise _not_requests(name, data, number, start) from error
         position += length
+
+
+def _not_requests(name: str, data: bytes, number: int, start: int) -> UnreadableFile:
+    if number == 1 and not name.removesuffix(".gz").endswith(".pb"):
+        return UnreadableFile(
+            f"{name} is neither OTLP/JSON nor length-delimited OTLP protobuf", "give a .json, .jsonl or .pb of traces"
+        )
+    return UnreadableFile(
+        f"{name}, message {number} at byte {start} is not a length-delimited OTLP trace request",
+        "write the length before each request" if _is_bare(data) else "is the file cut short?",
+    )
+
+
+def _is_bare(data: bytes) -> bool:
+    """Whether *data* is one request without its length before it."""
+    try:
+        return len(ExportTraceServiceRequest.FromString(data).resource_spans) > 0
+    except DecodeError:
+        return False
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from driftline.analyzers import Config, known_anomalies, load_catalogue, load_config, parse_skew
+from driftline.analyzers import Config, InvalidConfig, known_anomalies, load_catalogue, load_config, parse_skew
 
 
 def config_from(config: str | None, catalog: str | None, skew: str | None) -> Config:
@@ -17,5 +17,8 @@ def config_from(config: str | None, catalog: str | None, skew: str | None) -> Co
     if catalog:
         settings = replace(settings, catalogue=load_catalogue(catalog))
     if skew:
-        settings = replace(settings, skew_ms=parse_skew(skew))
+        try:
+            settings = replace(settings, skew_ms=parse_skew(skew))
+        except InvalidConfig as error:
+            raise InvalidConfig(f"--skew: {error.what}", error.todo) from error
     return settings

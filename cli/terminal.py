@@ -1,4 +1,4 @@
-"""Printing for people: width, colour, progress."""
+"""Printing: width, colour, progress, and a reader that goes away."""
 
 from __future__ import annotations
 
@@ -11,23 +11,56 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from driftline.analyzers import Report
+    from driftline.cli.formats import Shown
+
+
+def write(text: str) -> None:
+    """Print *text* and a newline. A reader that has seen enough (`| head`) ends the output, not the command."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+
+
+def remark(text: str) -> None:
+    """Say something beside the result, on standard error."""
+    sys.stderr.write(f"driftline: {text}\n")
+
+
+def silence() -> None:
+    """Send what is still printed nowhere; nothing may fail on it, not even at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def colour() -> bool:
     """Whether to colour standard output."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:
     """Columns of the terminal; 120 where there is none."""
-    return shutil.get_terminal_size((120, 40)).columns
+    return max(40, shutil.get_terminal_size((120, 40)).columns)
 
 
 def render_text(report: Report, url: str = "") -> str:
-    """The report as this terminal shows it best."""
-    from driftline.cli.formats import text
+    """The report on what is in a store, as this terminal shows it best."""
+    from driftline.cli.formats import Shown
 
-    return text.render(report, width=width(), colour=colour(), url=url)
+    return render_shown(Shown(report, in_store=True, url=url), "text")
+
+
+def render_shown(shown: Shown, fmt: str) -> str:
+    """A report in format *fmt*; text as this terminal shows it best."""
+    if fmt == "text":
+        from driftline.cli.formats import text
+
+        return text.render(shown, width=width(), colour=colour())
+    from driftline.cli.formats import render
+
+    return render(shown, fmt)
 
 
 @contextmanager
@@ -39,9 +72,8 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    )
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True)
     with bar:
         task = bar.add_task("", total=None)
         yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftline.cli import exit_codes
+from driftline.cli.options import CatalogFile, ConfigFile, ReportFormat, Skew, expect_format
+from driftline.cli.terminal import progress, remark, render_shown, write
+from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
-    from driftline.analyzers import Config, Report
+    from driftline.analyzers import Config
+    from driftline.analyzers.finding import NotChecked
+    from driftline.cli.formats import Shown
+    from driftline.cli.input import Contents
     from driftline.collector.store import Store
 
-_TABLES = ("otel_traces", "steps", "memory_ops")
+    Progress = Callable[[str, int, int], None]
+
+
+_Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="OTLP traces: .json, .jsonl, .pb, each also .gz; - is standard input.",
+        show_default=False,
+    ),
+]
+_Baselines = Annotated[
+    list[str] | None,
+    typer.Option("--baseline", metavar="FILE", help="Record that detectors over many runs compare with (repeatable)."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,93 +43,105 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="OTLP traces: .json, .jsonl, .pb, each also .gz; - is standard input.")],
+    files: _Files,
     each: Annotated[bool, typer.Option("--each", help="Judge every file alone.")] = False,
-    baseline: Annotated[list[str] | None, typer.Option("--baseline", metavar="FILE", help="Record that detectors over many runs compare with (repeatable).")] = None,
-    fmt: Annotated[str, typer.Option("--format", metavar="text|json|md|sarif|junit|github", help="How to print.")] = "text",
-    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings; default: driftline.toml here.")] = None,
-    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Tool catalogue.")] = None,
-    skew: Annotated[str | None, typer.Option("--skew", metavar="auto|DURATION", help="Bound between clocks of different hosts.")] = None,
-) -> int:  # fmt: skip
-    """Judge files of traces. Exits 0 clean, 1 findings, 2 usage or input error, 3 internal error, 5 nothing to check."""
-    from driftline.cli.formats import FORMATS
+    baseline: _Baselines = None,
+    fmt: ReportFormat = "text",
+    config: ConfigFile = None,
+    catalog: CatalogFile = None,
+    skew: Skew = None,
+) -> int:
+    """Judge files of traces, with no server and no network.
+
+    Exits 0 clean, 1 findings, 2 usage, configuration or input error, 3 internal error, 5 nothing to check.
+    """
+    from driftline.cli.input import STANDARD_INPUT
+    from driftline.cli.scratch import scratch_store
     from driftline.cli.settings import config_from
 
-    if fmt not in FORMATS:
-        raise typer.BadParameter(f"{fmt!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    expect_format(fmt)
+    if [*files, *(baseline or [])].count(STANDARD_INPUT) > 1:
+        raise typer.BadParameter("standard input (-) can be read only once", param_hint="FILE")
     settings = config_from(config, catalog, skew)
-    for name in baseline or []:
-        _load_baseline(name)
-    with _scratch_store() as store:
+    compared = _read_baselines(baseline or [])
+    with scratch_store() as store, progress() as say:
         if each:
-            return _check_each(store, files, fmt, settings)
-        report = _judge(store, files, settings)
-        typer.echo(_render(report, fmt), nl=False)
-        return exit_codes.exit_code(report)
+            return _check_each(store, files, fmt, settings, compared, say)
+        shown = _judge(store, files, settings, compared, say)
+    write(render_shown(shown, fmt))
+    return exit_codes.exit_code(shown.report)
 
 
-def _judge(store: Store, files: list[str], settings: Config) -> Report:
+def _judge(
+    store: Store, files: list[str], settings: Config, compared: list[NotChecked], say: Progress, file: str = ""
+) -> Shown:
     """Load all *files* as one record and judge it."""
     from driftline.analyzers import analyse
-    from driftline.cli.input import framed_requests
+    from driftline.cli.formats import Shown
+    from driftline.cli.scratch import load_file
+    from driftline.cli.sites import read_sites
 
-    for name in files:
-        data, spans, rejected = framed_requests(name)
-        if rejected:
-            typer.echo(f"driftline: {name}: {rejected} spans without a valid trace or span id were left out", err=True)
-        if spans:
-            store.insert_requests(data, hashlib.sha256(data).hexdigest())
-    return analyse(store, config=settings)
+    left_out = []
+    for number, name in enumerate(files):
+        say(f"reading {name}", number, len(files))
+        left_out.extend(_remark(load_file(store, name)))
+    report = analyse(store, config=settings, progress=say)
+    report = replace(report, not_checked=(*left_out, *compared, *report.not_checked))
+    return Shown(report, file=file, fail_on=settings.fail_on, sites=read_sites(store, report))
 
 
-def _check_each(store: Store, files: list[str], fmt: str, settings: Config) -> int:
-    worst = exit_codes.CLEAN
+def _check_each(
+    store: Store, files: list[str], fmt: str, settings: Config, compared: list[NotChecked], say: Progress
+) -> int:
+    """Judge the files one by one. One that cannot be read is named; the others are judged all the same."""
+    from driftline.cli.formats import json_, render_all, renders_all
+    from driftline.cli.scratch import empty
+
+    together = renders_all(fmt)
+    collected: list[Shown] = []
     codes = []
     for name in files:
-        for table in _TABLES:
-            store.command(f"TRUNCATE TABLE {table}")
-        report = _judge(store, [name], settings)
-        if fmt == "json":
-            from driftline.cli.formats.json_ import document
-
-            typer.echo(json.dumps({"file": name, **document(report)}, ensure_ascii=False))
-        else:
-            typer.echo(f"== {name}")
-            typer.echo(_render(report, fmt), nl=False)
-        codes.append(exit_codes.exit_code(report))
-    if exit_codes.FINDINGS in codes:
-        worst = exit_codes.FINDINGS
-    elif codes and all(code == exit_codes.NOTHING_TO_CHECK for code in codes):
-        worst = exit_codes.NOTHING_TO_CHECK
-    return worst
-
-
-def _load_baseline(name: str) -> None:
-    """Read a baseline so that a bad file is an error now; no detector of this version compares records."""
-    from driftline.cli.input import read_requests
-
-    for _ in read_requests(name):
-        pass
-
-
-def _render(report: Report, fmt: str) -> str:
-    from driftline.cli.formats import render
-    from driftline.cli.terminal import render_text
-
-    text = render_text(report) if fmt == "text" else render(report, fmt)
-    return text if text.endswith("\n") or not text else text + "\n"
-
-
-@contextmanager
-def _scratch_store() -> Iterator[Store]:
-    from driftline.analyzers import install_views
-    from driftline.collector.store import open_store
-
-    with tempfile.TemporaryDirectory(prefix="driftline-check-", ignore_cleanup_errors=True) as folder:
-        store = open_store(folder)
+        empty(store)
         try:
-            install_views(store)
-            yield store
-        finally:
-            store.close()
-    sys.stdout.flush()
+            shown = _judge(store, [name], settings, compared, say, name)
+        except DriftlineError as error:
+            remark(f"{error.what}\n  {error.todo}")
+            if fmt == "json":
+                write(json_.failure(name, error.what, error.todo))
+            codes.append(exit_codes.USAGE)
+            continue
+        codes.append(exit_codes.exit_code(shown.report))
+        if together:
+            collected.append(shown)
+        else:
+            write(render_shown(shown, fmt) if fmt == "json" else f"== {name}\n{render_shown(shown, fmt)}")
+    if together:
+        write(render_all(collected, fmt))
+    return exit_codes.worst(codes)
+
+
+def _remark(contents: Contents) -> list[NotChecked]:
+    """Say what is odd about a file; spans that were left out are something not checked."""
+    from driftline.analyzers.finding import NotChecked
+
+    said = contents.remark()
+    if said:
+        remark(said)
+    return [NotChecked("input", said)] if contents.rejected else []
+
+
+def _read_baselines(names: list[str]) -> list[NotChecked]:
+    """Read the baselines, so that a bad file is an error now, and name them: no detector of this version compares."""
+    from driftline.analyzers.finding import NotChecked
+    from driftline.cli.scratch import read_file
+
+    found = []
+    for name in names:
+        contents = read_file(name)
+        _remark(contents)
+        found.append(
+            NotChecked(
+                "baseline", f"{name} ({contents.spans} spans) was read; no detector of this version compares records"
+            )
+        )
+    return found

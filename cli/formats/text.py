@@ -3,83 +3,93 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from driftline.analyzers.groups import FindingGroup, group_findings
+from driftline.cli.formats.places import relative
+from driftline.cli.formats.plain import one_line
+from driftline.cli.formats.summary import NOTHING_JUDGED, counts, looked_at, not_checked_lines, where_found
 
 if TYPE_CHECKING:
     from driftline.analyzers import Report
+    from driftline.cli.formats import Shown
 
 _STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _VERDICT = {"fail": "bold white on red", "pass": "bold green", "unknown": "bold yellow"}
 
 
-def render(report: Report, *, width: int | None = None, colour: bool = False, url: str = "") -> str:
-    """The report as text; *url*: the server's pages, for links."""
+def render(shown: Shown, *, width: int = 120, colour: bool = False) -> str:
+    """The report as text."""
+    report = shown.report
     out = io.StringIO()
     console = Console(
-        file=out, width=width or 120, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        soft_wrap=False,
     )
     groups = group_findings(report)
     console.print(_headline(report, groups))
     for group in groups:
         console.print()
-        _print_group(console, group, url)
+        _print_group(console, group, shown)
     _print_not_checked(console, report)
-    return out.getvalue()
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def _headline(report: Report, groups: list[FindingGroup]) -> Text:
     line = Text()
     line.append(f" {report.verdict.upper()} ", style=_VERDICT[report.verdict])
-    counts = Counter(group.severity for group in groups)
-    said = ", ".join(f"{counts[word]} {word}" for word in ("error", "warning", "info") if counts[word])
-    checked = report.checked
-    line.append(f"  {said or 'nothing found'}")
-    line.append(
-        f"    {checked.runs} runs, {checked.spans:,} spans, {checked.effects:,} effects, "
-        f"{checked.memory_ops:,} memory operations",
-        style="dim",
-    )
+    line.append(f"  {NOTHING_JUDGED if report.verdict == 'unknown' and not groups else counts(groups)}")
+    line.append(f"    {looked_at(report)}", style="dim")
     return line
 
 
-def _print_group(console: Console, group: FindingGroup, url: str) -> None:
+def _print_group(console: Console, group: FindingGroup, shown: Shown) -> None:
     finding = group.first
     head = Text()
     head.append(f"{group.severity.upper():<8}", style=_STYLE[group.severity])
     head.append(f"{group.id}  {finding.detector}.{finding.anomaly}  ", style="bold")
-    head.append(
-        f"{finding.grade}, in {group.runs} of {group.of_runs} runs of {finding.workflow or 'the record'}", style="dim"
-    )
+    head.append(f"{finding.grade}, in {one_line(where_found(group))}", style="dim")
     console.print(head)
-    console.print(Text(f"  {finding.title}"))
+    console.print(Padding(Text(one_line(finding.title)), (0, 0, 0, 2)))
     for line in finding.explanation.let:
-        console.print(Text(f"    let      {line}", style="dim"))
+        _print_line(console, "let", line)
     for line in finding.explanation.then:
-        console.print(Text(f"    then     {line}", style="dim"))
+        _print_line(console, "then", line)
     if finding.explanation.however:
-        console.print(Text(f"    however  {finding.explanation.however}", style="dim"))
+        _print_line(console, "however", finding.explanation.however)
+    if finding.margin_ms is not None:
+        _print_line(console, "margin", f"{finding.margin_ms:g} ms between the clocks' order and its opposite")
     if finding.source:
-        console.print(Text(f"    where    {finding.source.file}:{finding.source.line}", style="dim"))
-    see = f"{url}/findings/{group.id}" if url else f"driftline show {group.id}"
-    console.print(Text(f"    see      {see}   run {finding.run_id}", style="dim"))
+        _print_line(console, "where", f"{relative(finding.source.file)}:{finding.source.line}")
+    _print_line(console, "run", finding.run_id)
+    see = shown.see(group.id)
+    if see:
+        _print_line(console, "see", see)
+
+
+def _print_line(console: Console, word: str, text: str) -> None:
+    """A line of the argument; what does not fit stands under itself, not under its word."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=12)
+    table.add_column(overflow="fold")
+    table.add_row(Text(f"    {word}", style="dim"), Text(one_line(text), style="dim"))
+    console.print(table)
 
 
 def _print_not_checked(console: Console, report: Report) -> None:
     if not report.not_checked:
         return
-    by_reason: dict[tuple[str, str], int] = Counter()
-    for entry in report.not_checked:
-        by_reason[entry.detector, entry.reason] += 1
-    shared: dict[str, list[str]] = {}
-    for (detector, reason), count in sorted(by_reason.items()):
-        shared.setdefault(reason, []).append(detector if count == 1 else f"{detector} ({count} runs)")
     console.print()
     console.print(Text("not checked:", style="bold"))
-    for reason, detectors in shared.items():
-        console.print(Text(f"  {', '.join(detectors)}: {reason}", style="dim"))
+    for line in not_checked_lines(report.not_checked):
+        console.print(Padding(Text(one_line(line), style="dim"), (0, 0, 0, 2)))

@@ -52,8 +52,11 @@ SELECT
         $field(error_type) != '', $field(error_type),
         has(`Events.Name`, 'exception'), `Events.Attributes`[indexOf(`Events.Name`, 'exception')]['exception.type'],
         '') AS error_type,
-    if($field(agent) != '', $field(agent), if(startsWith(SpanName, 'invoke_agent '), substring(SpanName, 14), ''))
-        AS agent,
+    multiIf(
+        $field(agent) != '', $field(agent),
+        startsWith(SpanName, 'invoke_agent '), substring(SpanName, 14),
+        startsWith(SpanName, 'agent_run ['), extract(SpanName, '^agent_run \\[(.+)\\]$'),
+        '') AS agent,
     $field(agent_instance) AS agent_instance,
     $field(variant) AS variant,
     $field(step_name) AS step_name,

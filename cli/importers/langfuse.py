@@ -1,9 +1,9 @@
 """Traces exported from Langfuse back to the spans that were sent to it.
 
 Langfuse keeps the original OpenTelemetry attributes of a span (an "observation") under `metadata.attributes`, every
-value turned into a string, beside the resource's attributes and the scope. What it moved into columns of its own
-(input, output, kind, model, usage) is put back under Langfuse's own attribute names, and only where the attributes lack
-it: the framework's word comes first.
+value turned into a string, beside the resource's attributes and the scope. Input and output, which it moved into
+columns of its own, are put back under Langfuse's attribute names where the attributes lack them; for the spans of
+Langfuse's own SDK also kind, model, usage and metadata.
 """
 
 from __future__ import annotations
@@ -50,9 +50,6 @@ _OUTPUTS = (
     "gen_ai.output.messages",
     "ai.toolCall.result",
 )
-_KINDS = ("langfuse.observation.type", "openinference.span.kind", at.OPERATION, "traceloop.span.kind")
-_MODELS = (at.MODEL, "gen_ai.response.model", "llm.model_name", "langfuse.observation.model.name")
-_USAGES = (at.USAGE_INPUT, "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "langfuse.observation.usage_details")
 _CONVERSATIONS = (at.CONVERSATION, "session.id", "langfuse.session.id")
 _OWN_METADATA = ("attributes", "resourceAttributes", "scope")
 
@@ -134,16 +131,18 @@ def _put_back(
         yield "langfuse.observation.input", _text(observation["input"])
     if observation.get("output") is not None and lacks(*_OUTPUTS):
         yield "langfuse.observation.output", _text(observation["output"])
-    if lacks(*_KINDS) and observation.get("type"):
-        yield "langfuse.observation.type", str(observation["type"]).lower()
-    if observation.get("model") and lacks(*_MODELS):
-        yield "langfuse.observation.model.name", str(observation["model"])
-    if observation.get("usageDetails") and lacks(*_USAGES):
-        yield "langfuse.observation.usage_details", _text(observation["usageDetails"])
-    if scope.startswith("langfuse"):
-        for name, value in metadata.items():
-            if name not in _OWN_METADATA and value is not None:
-                yield f"langfuse.observation.metadata.{name}", _text(value)
+    if not scope.startswith("langfuse"):
+        # Of other programs' spans Langfuse guesses kind and usage itself; a guess is no record.
+        return
+    columns = {
+        "type": str(observation.get("type") or "").lower(),
+        "model.name": observation.get("model"),
+        "usage_details": observation.get("usageDetails"),
+    }
+    more = {f"metadata.{name}": value for name, value in metadata.items() if name not in _OWN_METADATA}
+    for name, value in {**columns, **more}.items():
+        if value and lacks(f"langfuse.observation.{name}"):
+            yield f"langfuse.observation.{name}", _text(value)
 
 
 def _of_trace(attributes: Mapping[str, Any], trace: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -34,6 +38,10 @@ class PortInUse(DriftlineError):
     """A port we need is taken."""
 
 
+class UnusableFolder(DriftlineError):
+    """The data folder cannot be made or written to."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A running `driftline up`, as it announces itself in the data folder."""
@@ -44,14 +52,24 @@ class Server:
     clickhouse: str
 
     def alive(self) -> bool:
-        """Whether its process still runs."""
+        """Whether it still runs: a process number alone may be another's by now (in a container it often is)."""
+        if self.pid == os.getpid():
+            return False
         try:
             os.kill(self.pid, 0)
-        except (ProcessLookupError, ValueError):
-            return False
         except PermissionError:
-            return True
-        return True
+            pass
+        except (OSError, ValueError, OverflowError):
+            return False
+        return self._answers()
+
+    def _answers(self) -> bool:
+        address = urlsplit(self.clickhouse)
+        try:
+            with socket.create_connection((address.hostname or "", address.port or 0), timeout=2):
+                return True
+        except (OSError, ValueError):
+            return False
 
 
 def announce(data: Path, server: Server) -> None:
@@ -76,8 +94,14 @@ def running_server(data: str) -> Server | None:
     return server if server.alive() else None
 
 
-def open_for_reading(data: str) -> Store:
-    """The store at *data*, through the running server where one has it open.
+def is_url(data: str) -> bool:
+    """Whether *data* is the address of a ClickHouse server and no folder."""
+    return data.startswith(("http://", "https://"))
+
+
+@contextmanager
+def reading(data: str) -> Iterator[Store]:
+    """The store at *data* while the block runs, through the running server where one has it open.
 
     Raises:
         StoreNotFound: there is none.
@@ -85,8 +109,33 @@ def open_for_reading(data: str) -> Store:
     """
     from driftline.collector.store import open_store
 
-    server = None if data.startswith("http") else running_server(data)
-    return open_store(server.clickhouse if server else data, create=False)
+    server = None if is_url(data) else running_server(data)
+    store = open_store(server.clickhouse if server else data, create=False)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make sure that a store can be kept in *folder*.
+
+    Raises:
+        UnusableFolder: it is no folder, or nothing can be written there.
+    """
+    try:
+        (folder / "store").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UnusableFolder(
+            f"{error.filename or folder} is a file where a folder is needed", "give another folder with --data"
+        ) from error
+    except OSError as error:
+        raise UnusableFolder(
+            f"nothing can be written in {folder}: {error.strerror}",
+            "give a folder you may write to with --data, or mend its permissions",
+        ) from error
 
 
 def check_port(host: str, port: int, option: str) -> None:

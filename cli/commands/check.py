@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...",
+        metavar="FILE",
         help="OTLP traces: .json, .jsonl, .pb, each also .gz; - is standard input.",
         show_default=False,
     ),

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from driftline.cli import exit_codes
-from driftline.cli.context import DEFAULT_DATA, DataOption, open_for_reading, running_server
+from driftline.cli.context import DEFAULT_DATA, DataOption, PortInUse, check_port, is_url, reading, running_server
+from driftline.cli.options import ListFormat, expect_list_format
+from driftline.cli.terminal import write
 from driftline.errors import DriftlineError
 
 _PACKAGES = ("opentelemetry-sdk", "chdb", "clickhouse-connect", "polars", "fastapi", "uvicorn", "typer")
 _MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+_PORTS = ((4318, "--otlp-port"), (8318, "--web-port"), (8123, "--clickhouse-port"))
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,21 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(
-    data: DataOption = DEFAULT_DATA,
-    fmt: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print.")] = "text",
-) -> int:
-    """Look at the installation and the data folder. Exits 1 if something is broken."""
-    found = [*_installation(), *_folder(data)]
+def doctor(data: DataOption = DEFAULT_DATA, fmt: ListFormat = "text") -> int:
+    """Look at the installation, the settings here, the data folder and the ports. Exits 1 if something is broken."""
+    expect_list_format(fmt)
+    found = [*_installation(), *_settings(), *_folder(data), *_store(data)]
     if fmt == "json":
-        import json
+        from driftline.cli.tables import print_json
 
-        typer.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        print_json([asdict(entry) for entry in found])
     else:
+        lines = []
         for entry in found:
-            typer.echo(f"{_MARKS[entry.state]}  {entry.what}")
+            lines.append(f"{_MARKS[entry.state]}  {entry.what}")
             if entry.mend:
-                typer.echo(f"      mend: {entry.mend}")
+                lines.append(f"      mend: {entry.mend}")
+        write("\n".join(lines))
     return exit_codes.FINDINGS if any(entry.state == "bad" for entry in found) else exit_codes.CLEAN
 
 
@@ -61,40 +63,40 @@ def _installation() -> Iterator[Observation]:
             yield Observation("bad", f"{name} is not installed", "pip install 'driftline[server]'")
 
 
-def _folder(data: str) -> Iterator[Observation]:
-    if not data.startswith("http"):
-        folder = Path(data).expanduser().resolve()
-        if not folder.is_dir():
-            yield Observation("note", f"there is no data folder {folder} yet", "`driftline up` makes one")
-            return
-        yield from _disk(folder)
-        server = running_server(data)
-        yield (
-            Observation("ok", f"server runs (pid {server.pid}): {server.web}")
-            if server
-            else Observation("note", "no server runs on this folder", "start one with `driftline up`")
-        )
+def _settings() -> Iterator[Observation]:
+    from driftline.cli.settings import config_from
+
     try:
-        store = open_for_reading(data)
+        config_from(None, None, None)
     except DriftlineError as error:
         yield Observation("bad", error.what, error.todo)
+    else:
+        yield Observation("ok", "the settings in this folder can be read, or there are none")
+
+
+def _folder(data: str) -> Iterator[Observation]:
+    """The data folder, the server on it, and the ports one would need."""
+    if is_url(data):
         return
-    try:
-        yield Observation("ok", f"engine ClickHouse {store.value('SELECT version()')}")
-        spans = store.value("SELECT count() FROM steps")
-        last = store.value("SELECT toString(max(ingested_at)) FROM steps") if spans else "never"
-        yield Observation("ok", f"{spans:,} spans stored, the last one at {last}")
-        waiting = store.value(
-            "SELECT count() FROM (SELECT DISTINCT trace_id FROM steps) AS t LEFT ANTI JOIN run_traces USING trace_id"
-        )
-        if waiting:
-            yield Observation(
-                "note",
-                f"{waiting:,} traces are not judged yet",
-                "`driftline up` judges them, or run `driftline report`",
-            )
-    finally:
-        store.close()
+    folder = Path(data).expanduser().resolve()
+    server = running_server(data)
+    if server:
+        yield Observation("ok", f"server runs (pid {server.pid}): {server.web}")
+    else:
+        yield Observation("note", f"no server runs on {folder}", "start one with `driftline up`")
+        yield from _ports()
+    if folder.is_dir():
+        yield from _disk(folder)
+    elif folder.exists():
+        yield Observation("bad", f"{folder} is a file, not a folder", "give a folder with --data")
+
+
+def _ports() -> Iterator[Observation]:
+    for port, option in _PORTS:
+        try:
+            check_port("127.0.0.1", port, option)
+        except PortInUse as error:
+            yield Observation("note", error.what, error.todo)
 
 
 def _disk(folder: Path) -> Iterator[Observation]:
@@ -116,3 +118,25 @@ def _disk(folder: Path) -> Iterator[Observation]:
         )
     else:
         yield Observation("ok", f"{log / 2**20:.1f} MiB wait in the write-ahead log")
+
+
+def _store(data: str) -> Iterator[Observation]:
+    from driftline.cli.queries import ask
+    from driftline.collector.store import StoreNotFound
+
+    try:
+        with reading(data) as store:
+            yield Observation("ok", f"engine ClickHouse {store.value('SELECT version()')}")
+            stored = ask(store, "spans_stored")[0]
+            yield Observation("ok", f"{stored['spans']:,} spans stored, the last one at {stored['last'] or 'never'}")
+            waiting = ask(store, "unjudged_traces")[0]["traces"]
+    except StoreNotFound as error:
+        yield Observation("note", error.what, error.todo)
+        return
+    except DriftlineError as error:
+        yield Observation("bad", error.what, error.todo)
+        return
+    if waiting:
+        yield Observation(
+            "note", f"{waiting:,} traces are not judged yet", "`driftline up` judges them, or run `driftline report`"
+        )

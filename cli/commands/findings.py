@@ -7,19 +7,14 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, open_for_reading
+from driftline.cli.context import DEFAULT_DATA, DataOption, reading
+from driftline.cli.options import ListFormat, expect_list_format
 
+_SEVERITIES = ("error", "warning", "info")
 _COLUMNS = {
     "fingerprint": "id", "severity": "severity", "anomaly": "anomaly", "grade": "grade", "runs": "runs",
     "last_seen": "last seen (UTC)", "title": "what",
 }  # fmt: skip
-_SQL = """
-SELECT fingerprint, any(severity) AS severity, any(anomaly) AS anomaly, any(grade) AS grade, uniqExact(run_id) AS runs,
-       toString(max(occurred_at)) AS last_seen, any(title) AS title
-FROM findings FINAL WHERE NOT retracted
-GROUP BY fingerprint
-ORDER BY transform(severity, ['error', 'warning', 'info'], [0, 1, 2], 3), runs DESC, fingerprint
-"""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,20 +24,27 @@ def register(app: typer.Typer) -> None:
 
 def findings(
     data: DataOption = DEFAULT_DATA,
-    fmt: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print.")] = "text",
+    severity: Annotated[str | None, typer.Option(metavar="|".join(_SEVERITIES), help="Only of this severity.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only in runs of this workflow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
+    fmt: ListFormat = "text",
 ) -> None:
-    """List the findings in the store by fingerprint, worst first."""
+    """List findings, worst first, one row a defect.
+
+    With `--format json`: each finding of each run, with its evidence.
+    """
+    from driftline.cli.queries import ask
     from driftline.cli.tables import print_rows
 
-    store = open_for_reading(data)
-    try:
-        rows = store.rows(_SQL)
-        if fmt == "json":
-            bodies = store.rows("SELECT body FROM findings FINAL WHERE NOT retracted ORDER BY run_id, fingerprint")
-            rows = [json.loads(row["body"]) for row in bodies]
-    finally:
-        store.close()
+    expect_list_format(fmt)
+    if severity not in (None, *_SEVERITIES):
+        raise typer.BadParameter(f"{severity!r} is not one of {', '.join(_SEVERITIES)}", param_hint="--severity")
+    with reading(data) as store:
+        rows = ask(store, "findings", severity=severity or "", workflow=workflow or "", limit=limit)
+        if fmt == "json" and rows:
+            ids = [row["fingerprint"] for row in rows]
+            rows = [json.loads(row["body"]) for row in ask(store, "finding_bodies", ids=ids, run="", limit=100_000)]
     for row in rows:
         if "last_seen" in row:
             row["last_seen"] = row["last_seen"][:19]
-    print_rows(rows, _COLUMNS, fmt, "no findings")
+    print_rows(rows, _COLUMNS, fmt, "no findings: the analysis beside `driftline up` has found nothing so far")

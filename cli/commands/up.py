@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, Server, announce, check_port, running_server, withdraw
+from driftline.cli.context import (
+    DEFAULT_DATA,
+    DataOption,
+    Server,
+    announce,
+    check_port,
+    prepare_folder,
+    running_server,
+    withdraw,
+)
+from driftline.cli.options import CatalogFile, ConfigFile, ListFormat, Skew, expect_list_format
+from driftline.cli.terminal import remark, write
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
@@ -48,24 +60,34 @@ def up(
     otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver.")] = 4318,
     web_port: Annotated[int, typer.Option(help="Web pages.")] = 8318,
     clickhouse_port: Annotated[int, typer.Option(help="Read-only ClickHouse HTTP interface.")] = 8123,
-    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings.")] = None,
-    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Tool catalogue.")] = None,
-    skew: Annotated[str | None, typer.Option("--skew", metavar="auto|DURATION", help="Bound between hosts' clocks.")] = None,
-) -> None:  # fmt: skip
-    """Receive spans, judge runs as they end, and show them. Ctrl-C ends it; nothing acknowledged is lost."""
+    config: ConfigFile = None,
+    catalog: CatalogFile = None,
+    skew: Skew = None,
+    fmt: ListFormat = "text",
+) -> None:
+    """Receive spans, judge runs as they end, and show them.
+
+    Ctrl-C ends it; nothing acknowledged is lost. With `--format json` the first line of output is one object with the
+    addresses.
+    """
     from driftline.cli.settings import config_from
 
+    expect_list_format(fmt)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with serving(data, host, otlp_port, web_port, clickhouse_port, config_from(config, catalog, skew)) as running:
-        typer.echo(f"pages       {running.server.web}")
-        typer.echo(f"OTLP/HTTP   {running.server.otlp}")
-        typer.echo(f"ClickHouse  {running.server.clickhouse} (read-only)")
-        typer.echo(f"data        {Path(data).expanduser().resolve()}")
+        server, folder = running.server, str(Path(data).expanduser().resolve())
+        if fmt == "json":
+            write(json.dumps({**asdict(server), "data": folder}))
+        else:
+            write(
+                f"pages       {server.web}\nOTLP/HTTP   {server.otlp}\n"
+                f"ClickHouse  {server.clickhouse} (read-only)\ndata        {folder}"
+            )
         while not stop.wait(0.5):
             pass
-        typer.echo("stopping: storing what was acknowledged")
+        remark("stopping: storing what was acknowledged")
 
 
 @contextmanager
@@ -75,7 +97,7 @@ def serving(
     """The server while the block runs.
 
     Raises:
-        AlreadyRunning, PortInUse, StoreInUse: it cannot be started; says why.
+        AlreadyRunning, PortInUse, StoreInUse, UnusableFolder: it cannot be started; says why.
     """
     from driftline.analyzers import install_views
     from driftline.analyzers.loop import AnalysisLoop
@@ -92,6 +114,7 @@ def serving(
         )
     for port, option in ((otlp_port, "--otlp-port"), (web_port, "--web-port"), (clickhouse_port, "--clickhouse-port")):
         check_port(host, port, option)
+    prepare_folder(folder)
     with ExitStack() as stack:
         store = open_store(folder)
         stack.callback(store.close)
@@ -102,7 +125,7 @@ def serving(
         loop = AnalysisLoop(store, config)
         loop.start()
         stack.callback(loop.stop)
-        name = f"[{host}]" if ":" in host else host
+        name = _reachable(host)
         server = Server(
             pid=os.getpid(),
             web=f"http://{name}:{web_port}",
@@ -119,6 +142,13 @@ def serving(
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loop, server)
+
+
+def _reachable(host: str) -> str:
+    """The part of a URL that leads to what listens on *host*."""
+    every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised here, not bound
+    address = every.get(host, host)
+    return f"[{address}]" if ":" in address else address
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def render_all(shown: Sequence[Shown]) -> str:
 
 def _run(shown: Shown) -> dict[str, Any]:
     groups = group_findings(shown.report)
-    rules = _rules()
+    rules = _rules({f"{group.first.detector}.{group.first.anomaly}" for group in groups})
     numbers = {rule["id"]: number for number, rule in enumerate(rules)}
     return {
         "tool": {
@@ -70,12 +70,14 @@ def _run(shown: Shown) -> dict[str, Any]:
     }
 
 
-def _rules() -> list[dict[str, Any]]:
-    """Every anomaly a detector of this version knows."""
+def _rules(wanted: set[str]) -> list[dict[str, Any]]:
+    """The anomalies that were found, described."""
     rules = []
     for detector in detectors():
         about = _about(detector.package)
         for anomaly, meaning in detector.anomalies.items():
+            if f"{detector.name}.{anomaly}" not in wanted:
+                continue
             sentence = meaning[:1].upper() + meaning[1:] + "."
             told = f"{sentence} {about}"
             rules.append(
@@ -85,7 +87,6 @@ def _rules() -> list[dict[str, Any]]:
                     "shortDescription": {"text": cut(sentence, _DESCRIPTION)},
                     "fullDescription": {"text": cut(told, _DESCRIPTION)},
                     "help": {"text": told, "markdown": f"**{detector.name}.{anomaly}**: {sentence}\n\n{about}"},
-                    "defaultConfiguration": {"level": "warning"},
                     "properties": {"tags": ["coordination", detector.name]},
                 }
             )

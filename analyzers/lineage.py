@@ -6,9 +6,11 @@ digests order nothing: content that returns to what it was has the digest it had
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from driftline.analyzers.memory_history import MemoryHistory
 
 # How many newer versions are looked at behind one: enough for any explanation, and a bound on storms.
-_MOST = 256
+MOST = 256
 
 Key = tuple[str, str, str]
 
@@ -60,40 +62,78 @@ class Lineage:
         """Whether no two independent writes claim *version*."""
         return all(write.alone for write in self.producers(version))
 
+    @cached_property
+    def native(self) -> bool:
+        """Whether every version id of the key is the store's own; only then their descent is proved."""
+        return all(write.native for write in self.writes)
+
+    @cached_property
+    def doubled(self) -> str:
+        """A version that two independent writes claim; '' = none. One is enough to doubt the ids of the key."""
+        return next((write.version for write in self.writes if not write.alone), "")
+
     def newer(self, version: str) -> dict[str, None]:
         """The versions strictly newer than *version*, nearest first; the nearest 256 of them at most."""
         if version == INIT:
-            return dict.fromkeys(list(self._by_version)[:_MOST])
+            return dict.fromkeys(islice(self._by_version, MOST))
         found: dict[str, None] = {}
-        # Ordinals and parents may still disagree further up; recorded parents then win.
-        older = self._ancestors(version) if self._orders else set()
         fresh, lowest = [version], None
-        while fresh and len(found) < _MOST:
+        while fresh and len(found) < MOST:
             following = [child for at in fresh for child in self._children.get(at, ())]
             reached = min((self._orders[at] for at in fresh if at in self._orders), default=None)
             if reached is not None and (lowest is None or reached < lowest):
                 lowest = reached
-                following += sorted((v for v, at in self._orders.items() if at > reached), key=self._orders.__getitem__)
-            fresh = [v for v in dict.fromkeys(following) if v not in found and v != version and v not in older]
-            found.update(dict.fromkeys(fresh))
+                ordinals, versions = self._ranked
+                above = bisect_right(ordinals, reached)
+                following += versions[above : above + MOST]
+            fresh = [v for v in dict.fromkeys(following) if v not in found and v != version]
+            found.update(dict.fromkeys(fresh[: MOST - len(found)]))
         return found
 
     def precedes(self, old: str, new: str) -> bool:
         """Whether `old << new`; false where the record does not say."""
         return old != new and new in self.newer(old)
 
+    def descends(self, old: str, new: str) -> bool:
+        """Whether recorded parents alone lead from *new* back to *old*; store ordinals are not asked."""
+        fresh, seen = [new], {new}
+        while fresh and len(seen) <= MOST:
+            above = {parent for write in self.producers(fresh.pop()) for parent in write.parents} - seen
+            if old in above:
+                return True
+            seen |= above
+            fresh += above
+        return False
+
     def distance(self, old: str, new: str) -> int:
         """How many versions *old* lies behind *new* (k-staleness), counting recorded versions between them."""
-        return sum(self.precedes(between, new) for between in self.newer(old)) + 1
+        after = self.newer(old)
+        between, fresh = {new}, [new]
+        while fresh:
+            at = fresh.pop()
+            order = self._orders.get(at)
+            lower = {parent for write in self.producers(at) for parent in write.parents}
+            if order is not None and at == new:
+                lower |= {version for version in after if self._orders.get(version, order) < order}
+            lower = (lower & after.keys()) - between
+            between |= lower
+            fresh += lower
+        return len(between)
 
     @property
     def tangled(self) -> bool:
         """Whether some version is its own ancestor by recorded parents: then nothing of the key can be ordered."""
-        return len(self.ordered) < len(self._by_version)
+        return len(self._descent) < len(self._by_version)
 
     @cached_property
     def ordered(self) -> tuple[str, ...]:
         """All versions, ancestors first (those of a cycle are left out)."""
+        if all(version in self._orders for version in self._descent):
+            return tuple(sorted(self._descent, key=self._orders.__getitem__))
+        return tuple(self._descent)
+
+    @cached_property
+    def _descent(self) -> list[str]:
         known = self._by_version
         waiting = {
             version: len({parent for write in writes for parent in write.parents if parent in known})
@@ -105,18 +145,7 @@ class Lineage:
                 waiting[child] -= 1
                 if not waiting[child]:
                     ready.append(child)
-        if all(version in self._orders for version in ready):
-            ready.sort(key=self._orders.__getitem__)
-        return tuple(ready)
-
-    def _ancestors(self, version: str) -> set[str]:
-        found: set[str] = set()
-        fresh = [version]
-        while fresh:
-            for write in self.producers(fresh.pop()):
-                fresh += [parent for parent in write.parents if parent not in found]
-                found.update(write.parents)
-        return found
+        return ready
 
     @cached_property
     def _by_version(self) -> dict[str, list[Write]]:
@@ -135,14 +164,24 @@ class Lineage:
 
     @cached_property
     def _orders(self) -> dict[str, int]:
-        """The ordinals, if no version has a lower one than a version it was derived from."""
-        disagree = any(
-            self.ordinals.get(parent, -1) >= self.ordinals[write.version]
-            for write in self.writes
-            if write.version in self.ordinals
-            for parent in write.parents
-        )
-        return {} if disagree else self.ordinals
+        """The ordinals, if they are one counter: no two versions share one, none is below what it descends from."""
+        if len(set(self.ordinals.values())) < len(self.ordinals) or self.tangled:
+            return {}
+        highest = dict(self.ordinals)
+        for version in self._descent if self.ordinals else ():
+            parents = {parent for write in self.producers(version) for parent in write.parents}
+            above = max((highest[parent] for parent in parents if parent in highest), default=None)
+            if above is None:
+                continue
+            if above >= self.ordinals.get(version, above + 1):
+                return {}
+            highest[version] = max(above, highest.get(version, above))
+        return self.ordinals
+
+    @cached_property
+    def _ranked(self) -> tuple[list[int], list[str]]:
+        versions = sorted(self._orders, key=self._orders.__getitem__)
+        return [self._orders[version] for version in versions], versions
 
 
 def lineages(history: MemoryHistory, keys: Iterable[Key]) -> dict[Key, Lineage]:

@@ -21,18 +21,22 @@ KEY = ("store", "key", "world")
 READS = ("read", "search")
 WRITES = ("write", "delete")
 
+# So many instrumentations at most see one write.
+_LAYERS = 4
+
 
 class MemoryHistory:
     """What happened to the memory of a record.
 
-    `ops`: the columns of `Record.memory`, plus `world` and `native` (version ids of the store itself). `writes`: those
-    of `ops` that made a version, plus `single` (no other write claims that version) and `linked` (all others that do
-    are attempts of the same call, or layers of the same write).
+    `replayed`: by row, whether the span or one around it was played back. `ops`: the columns of `Record.memory`, plus
+    `world` and `native` (version ids of the store itself). `writes`: those of `ops` that made a version, plus `single`
+    (no other write claims that version) and `linked` (all others that do are attempts of the same call, or layers of
+    the same write).
     """
 
     def __init__(self, record: Record) -> None:
-        replayed = record.tree.nearest(record.spans["replayed"].to_numpy()) >= 0
-        ops = record.memory.filter(~pl.Series(replayed[record.memory["row"].to_numpy()], dtype=pl.Boolean))
+        self.replayed = record.tree.nearest(record.spans["replayed"].to_numpy()) >= 0
+        ops = record.memory.filter(~pl.Series(self.replayed[record.memory["row"].to_numpy()], dtype=pl.Boolean))
         self.ops = ops.join(_remade(ops), on=["store", "key"], how="left", maintain_order="left").with_columns(
             world=pl.when(pl.col("remade")).then("run").otherwise(pl.lit("")),
             native=pl.col("version_kind") == "native",
@@ -73,7 +77,7 @@ def _linked(twice: pl.DataFrame, record: Record) -> pl.DataFrame:
     found: list[int] = []
     for members in twice.group_by(*KEY, "version").agg("row")["row"].to_list():
         ids = {calls[row] for row in members}
-        if (len(ids) == 1 and "" not in ids) or _nested(set(members), record):
+        if (len(ids) == 1 and "" not in ids) or _nested(set(members), record) or _side_by_side(members, record):
             found += members
     return pl.DataFrame({"row": found}, schema={"row": pl.Int64}).unique().with_columns(linked=pl.lit(value=True))
 
@@ -87,3 +91,16 @@ def _nested(members: set[int], record: Record) -> bool:
             above, steps = int(parent[above]), steps + 1
         outermost += above not in members
     return outermost == 1
+
+
+def _side_by_side(members: list[int], record: Record) -> bool:
+    """Whether *members* are one write seen at the same time by as many instrumentations, under one parent."""
+    if len(members) > _LAYERS:
+        return False
+    spans = record.spans[members]
+    return bool(
+        (spans["parent"] >= 0).all()
+        and spans["parent"].n_unique() == 1
+        and spans["scope"].n_unique() == len(members)
+        and spans["start_ns"].max() <= spans["end_ns"].min()  # type: ignore[operator]
+    )

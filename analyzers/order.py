@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["EFFECT", "END", "START", "HappensBefore", "Hop", "Search"]
 
 # Rounds of raising moments along messages; a record that needs more is searched without bounds.
-_ROUNDS = 1_000
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,15 @@ class Hop:
 
 
 class HappensBefore:
-    """Which event of the record is known to have come before which. Events are (row of the span, event)."""
+    """Which event of the record is known to have come before which. Events are (row of the span, event).
+
+    `spent`: how many events all searches so far had to look at.
+    """
 
     def __init__(self, record: Record, history: MemoryHistory) -> None:
         spans = record.spans
         self._size = 3 * spans.height
+        self.spent = 0
         self._parent = record.tree.parent
         self._seq, self._seq_end = (spans[name].fill_null(-1).to_numpy() for name in ("seq", "seq_end"))
         chain = program_chain(spans)
@@ -198,6 +202,7 @@ class Search:
         moment = int(order.moment[node])
         low, high = (moment, max(limit, moment)) if forward else (min(limit, moment), moment)
         self._low, self._high = order.window(node, low, high)
+        order.spent += self._high - self._low
         graph = (order.forward if forward else order.backward)[self._low : self._high, self._low : self._high]
         graph = _cut(graph, [int(order.place[3 * row + EFFECT]) - self._low for row in without])
         start = int(order.place[node]) - self._low

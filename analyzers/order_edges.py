@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from driftline.analyzers.completeness import DROPPED_ATTRIBUTES, OPEN_MESSAGE, OPEN_SPANS
 from driftline.analyzers.memory_history import INIT, KEY
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Chain(NamedTuple):
 
 def edges(record: Record, history: MemoryHistory, chain: Chain) -> Edges:
     """All edges of a record."""
-    parts = [_within(record.spans), _program_order(chain), _parents(record.spans), *_links(record.spans)]
+    # What is played back tells when it was repeated: nothing follows from it but what its own process did next.
+    spans = record.spans.with_columns(replayed=pl.Series(history.replayed))
+    parts = [_within(spans), _program_order(chain), _parents(spans), *_links(spans, _gapless(record))]
     parts += _memory_order(history)
     return Edges(
         np.concatenate([source for source, _, _ in parts]).astype(np.int64),
@@ -52,7 +55,10 @@ def edges(record: Record, history: MemoryHistory, chain: Chain) -> Edges:
 
 
 def program_chain(spans: pl.DataFrame) -> Chain:
-    """The ticks of all processes, in order. A tick given twice shows that a clock is not one: it orders nothing."""
+    """The ticks of all processes, in order.
+
+    A tick given twice, or one process on two hosts, shows that a clock is not one: it orders nothing.
+    """
     timed = spans.filter(pl.col("proc") != "")
     ticks = pl.concat(
         [
@@ -64,7 +70,8 @@ def program_chain(spans: pl.DataFrame) -> Chain:
     )
     broken = ticks.filter(pl.len().over("proc", "tick") > 1).select("proc").unique()
     backwards = timed.filter(~pl.col("pending") & (pl.col("seq_end") <= pl.col("seq"))).select("proc").unique()
-    ordered = ticks.join(pl.concat([broken, backwards]), on="proc", how="anti").sort("proc", "tick")
+    shared = timed.group_by("proc").agg(pl.col("host").n_unique()).filter(pl.col("host") > 1).select("proc")
+    ordered = ticks.join(pl.concat([broken, backwards, shared]), on="proc", how="anti").sort("proc", "tick")
     return Chain(ordered["node"].to_numpy(), ordered["proc"].rank("dense").cast(pl.Int64).to_numpy())
 
 
@@ -87,11 +94,13 @@ def _program_order(chain: Chain) -> _Part:
 
 
 def _parents(spans: pl.DataFrame) -> _Part:
-    inside = spans.filter(pl.col("parent") >= 0)
+    caller = spans.select(parent="row", called_again="replayed")
+    inside = spans.filter(pl.col("parent") >= 0).join(caller, on="parent", maintain_order="left")
+    inside = inside.filter(~pl.col("called_again"))
     return 3 * inside["parent"].to_numpy() + START, 3 * inside["row"].to_numpy() + START, H2
 
 
-def _links(spans: pl.DataFrame) -> list[_Part]:
+def _links(spans: pl.DataFrame, gapless: pl.Series) -> list[_Part]:
     linking = (
         spans.filter(pl.col("link_traces").list.len() > 0)
         .select("row", "kind", "pending", "link_traces", "link_spans")
@@ -102,17 +111,30 @@ def _links(spans: pl.DataFrame) -> list[_Part]:
     )
     pairs = linking.join(linked, on=["link_traces", "link_spans"]).filter(pl.col("row") != pl.col("other"))
     received = (pl.col("other_kind") == "send") & (pl.col("kind") == "process")
-    handed = pairs.filter(received & ~pl.col("replayed")).select("other", "row")
-    handed = pl.concat([handed, _by_message_id(spans, handed)])
-    loose = pairs.filter(~received & ~pl.col("pending"))
+    handed = pl.concat(
+        [pairs.filter(received & ~pl.col("replayed")).select("other", "row"), _as_children(spans)]
+    ).unique(maintain_order=True)
+    handed = pl.concat([handed, _by_message_id(spans.filter(pl.col("run").is_in(gapless.implode())), handed)])
+    loose = pairs.filter(~received & ~pl.col("pending") & ~pl.col("replayed"))
     return [
         (3 * handed["other"].to_numpy() + START, 3 * handed["row"].to_numpy() + START, H4),
         (3 * loose["other"].to_numpy() + START, 3 * loose["row"].to_numpy() + END, LINK),
     ]
 
 
+def _as_children(spans: pl.DataFrame) -> pl.DataFrame:
+    """Receipts that name their sender as parent, as messaging clients with context propagation write them."""
+    sent = spans.filter((pl.col("kind") == "send") & ~pl.col("replayed")).select(other="row")
+    return sent.join(spans.filter(pl.col("kind") == "process"), left_on="other", right_on="parent").select(
+        "other", "row"
+    )
+
+
 def _by_message_id(spans: pl.DataFrame, handed: pl.DataFrame) -> pl.DataFrame:
-    """Receipts without a link to their sender, where one run sent a message of that id to that destination once."""
+    """Receipts without a link to their sender, where one run sent a message of that id to that destination once.
+
+    Asked only of runs without gaps: a lost span may have sent another message of that id.
+    """
     message = ["run", "destination", "message_id"]
     known = spans.filter((pl.col("message_id") != "") & (pl.col("destination") != ""))
     sent = (
@@ -122,6 +144,12 @@ def _by_message_id(spans: pl.DataFrame, handed: pl.DataFrame) -> pl.DataFrame:
     )
     taken = known.filter(pl.col("kind") == "process").join(handed, on="row", how="anti")
     return sent.join(taken, on=message).select("other", "row")
+
+
+def _gapless(record: Record) -> pl.Series:
+    """The runs of which no span is known to be lost."""
+    may_lack = (OPEN_MESSAGE, OPEN_SPANS, DROPPED_ATTRIBUTES)
+    return pl.Series([run for run in record.runs if record.completeness.whole(run, ignoring=may_lack)], dtype=pl.String)
 
 
 def _memory_order(history: MemoryHistory) -> list[_Part]:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
+    from driftline.analyzers.lineage import Write
+    from driftline.analyzers.order import HappensBefore
     from driftline.analyzers.record import Record
 
 
 class Clocks:
     """The wall clocks of a record's spans."""
 
-    def __init__(self, record: Record, config: Config) -> None:
+    def __init__(self, record: Record, config: Config, order: HappensBefore) -> None:
         spans = record.spans
         self._host, self._clock = spans["host"].to_list(), spans["clock"].to_list()
         self._start, self._end = spans["start_ns"].to_list(), spans["end_ns"].to_list()
         self._skew_ms = config.skew_ms
+        self._order = order
 
-    def after_ms(self, row: int, other: int) -> float | None:
-        """How long after the end of *other* span *row* began, by their clocks; None: the times were made up."""
-        if "synthetic" in (self._clock[row], self._clock[other]):
-            return None
-        return float((self._start[row] - self._end[other]) / 1e6)
+    def apart(self, row: int, writes: Iterable[Write]) -> list[tuple[float, Write]]:
+        """How long after the end of each of *writes* span *row* began, in milliseconds, by their clocks.
+
+        Left out are times that were made up, and spans of one process, whose ticks know better.
+        """
+        return [
+            (self._after_ms(row, write.row), write)
+            for write in writes
+            if "synthetic" not in (self._clock[row], self._clock[write.row])
+            and not self._order.same_process(row, write.row)
+        ]
+
+    def _after_ms(self, row: int, other: int) -> float:
+        ended = max(self._start[other], self._end[other])
+        # A time cut off to milliseconds (or microseconds) may have been as much later.
+        resolution = 1_000_000 if ended % 1_000_000 == 0 else 1_000 if ended % 1_000 == 0 else 0
+        return float((self._start[row] - ended - resolution) / 1e6)
 
     def bound_ms(self, row: int, other: int) -> float | None:
         """How far the clocks of two spans may be apart; None: unknown. Instances of one host share a clock."""

@@ -100,7 +100,9 @@ class _Spans:
         agent = self.at(row, "agent")
         if kind in ("send", "process"):
             verb = "sent a message to" if kind == "send" else "took a message from"
-            return f"{self.who(row)} {verb} {self.at(row, 'destination')}"
+            # A receipt mostly lies outside of any agent's turn: then the service is who did it.
+            who = agent or self.at(row, "service") or self.who(row)
+            return f"{who} {verb} {self.at(row, 'destination')}"
         if kind == "agent":
             return f"the turn of {self.who(row)}"
         return f"{agent}'s {name}" if agent else str(name)

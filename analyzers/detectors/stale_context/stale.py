@@ -20,13 +20,15 @@ ANOMALIES = (
 class Witness:
     """Why *newer* was knowable: the *path* from its write to the touch, and what that path is called.
 
-    *earlier_read*: the read by which the reader had already seen something newer.
+    *earlier_read*: the read by which the reader had already seen something newer. Without a path the clocks say so:
+    *margin_ms* is what remains when *bound_ms*, by which they may differ, is taken off.
     """
 
     anomaly: str
     newer: Write
     path: tuple[Hop, ...] = ()
     margin_ms: float | None = None
+    bound_ms: float | None = None
     earlier_read: int | None = None
 
 

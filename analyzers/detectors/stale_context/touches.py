@@ -104,19 +104,20 @@ def _used(record: Record, config: Config, history: MemoryHistory) -> pl.DataFram
     undone = calls.filter((pl.col("compensates") != "") & (pl.col("outcome") == "applied")).select(
         "run", call_id="compensates", undone=pl.lit(value=True)
     )
-    calls = calls.filter(
+    calls = _attempts(calls).filter(
         (pl.col("used").list.len() > 0)
         & pl.col("effect").is_in(EFFECTS)
         & pl.col("outcome").is_in(["applied", "unknown"])
-        & ~pl.col("replayed")
+        & (pl.col("before") != "applied")
     )
-    replayed = record.tree.nearest(record.spans["replayed"].to_numpy()) >= 0
-    calls = calls.filter(~pl.Series(replayed[calls["row"].to_numpy()], dtype=pl.Boolean))
+    calls = calls.filter(~pl.Series(history.replayed[calls["row"].to_numpy()], dtype=pl.Boolean) & ~pl.col("replayed"))
     doubt = (
         pl.when(~pl.col("effect_source").is_in(["explicit", "catalogue"]))
         .then(pl.lit("that the call changes anything is only inferred"))
         .when(pl.col("outcome") != "applied")
         .then(pl.lit("whether the effect was applied is unknown"))
+        .when(pl.col("before") == "unknown")
+        .then(pl.lit("an earlier attempt may have been applied, and the receiver accepts a repeat only once"))
         .when(~pl.col("sure"))
         .then(pl.lit("the call may be a fragment of another one"))
         .otherwise(pl.lit(""))
@@ -128,7 +129,7 @@ def _used(record: Record, config: Config, history: MemoryHistory) -> pl.DataFram
             "run",
             "used",
             undone=pl.col("undone").fill_null(value=False),
-            doubt=doubt,
+            call_doubt=doubt,
             how=pl.lit("effect"),
             native=pl.lit(value=True),
         )
@@ -139,17 +140,54 @@ def _used(record: Record, config: Config, history: MemoryHistory) -> pl.DataFram
         )
         .unique(["row", "used"], maintain_order=True)
     )
-    places = (
-        history.ops.select("store", "key", remade=pl.col("remade").fill_null(value=False))
-        .unique()
-        .with_columns(place=pl.col("store") + "/" + pl.col("key"))
-        .sort(pl.col("store").str.len_bytes(), descending=True)
-        .unique("place", keep="first")
+    places = _places(history)
+    told_apart = (
+        pl.when((pl.col("call_doubt") == "") & (pl.col("readings") > 1))
+        .then(pl.lit("the reference may name a key of two stores"))
+        .otherwise("call_doubt")
     )
     return (
         references.join(places, on="place", how="left", maintain_order="left")
-        .with_columns(world=pl.when(pl.col("remade")).then("run").otherwise(pl.lit("")))
+        # A digest names a content, not a state: what was used is then as good as unknown.
+        .with_columns(version=pl.when(pl.col("unordered")).then(pl.lit("")).otherwise("version"))
+        .with_columns(world=pl.when(pl.col("remade")).then("run").otherwise(pl.lit("")), doubt=told_apart)
         .select("run", *_TOUCH)
+    )
+
+
+def _places(history: MemoryHistory) -> pl.DataFrame:
+    """What STORE/KEY may mean: `store`, `key`, how many `readings` there are, whether its versions are `unordered`."""
+    return (
+        history.ops.group_by("store", "key")
+        .agg(
+            remade=pl.col("remade").fill_null(value=False).any(),
+            unordered=pl.col("version_kind").is_in(["digest", "none"]).all(),
+        )
+        .with_columns(place=pl.col("store") + "/" + pl.col("key"))
+        .with_columns(readings=pl.len().over("place"))
+        .sort(pl.col("store").str.len_bytes(), descending=True)
+        .unique("place", keep="first")
+    )
+
+
+def _attempts(calls: pl.DataFrame) -> pl.DataFrame:
+    """*calls* with `before`: what came of the earlier attempts of a call whose receiver accepts a repeat only once."""
+    earlier = (
+        calls.filter((pl.col("call_id") != "") & ~pl.col("replayed") & pl.col("outcome").is_in(["applied", "unknown"]))
+        .sort("row")
+        .group_by("call")
+        .agg(
+            applied_row=pl.col("row").filter(pl.col("outcome") == "applied").min(),
+            unknown_row=pl.col("row").filter(pl.col("outcome") == "unknown").min(),
+        )
+    )
+    once = pl.col("idempotent").fill_null(value=False)
+    return calls.join(earlier, on="call", how="left", maintain_order="left").with_columns(
+        before=pl.when(once & (pl.col("applied_row") < pl.col("row")))
+        .then(pl.lit("applied"))
+        .when(once & (pl.col("unknown_row") < pl.col("row")))
+        .then(pl.lit("unknown"))
+        .otherwise(pl.lit(""))
     )
 
 

@@ -6,8 +6,7 @@ hand-off. What fits none of them is a causal stale read (Ahamad et al. 1995, cau
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,12 @@ if TYPE_CHECKING:
     from driftline.analyzers.memory_history import MemoryHistory
     from driftline.analyzers.record import Record
 
+Futures = Mapping[int, Search]
+
 # How many of the newer writes are tried for a more specific name.
-_TRIED = 32
+_TRIED = 8
+# How many messages, reads and writes on the way are tried for it, the latest first.
+_ON_THE_WAY = 64
 
 
 class Witnesses:
@@ -38,7 +41,11 @@ class Witnesses:
         self._units = record.spans["uow"].to_list()
         self._senders, self._receivers = order.messages()
         self._seen = _seen(history)
-        self._reads_of = _reads_of(history, keys)
+        wanted = pl.DataFrame(list(keys), schema=dict.fromkeys(KEY, pl.String), orient="row")
+        reads = history.reads.filter("native").join(wanted, on=KEY, how="semi", maintain_order="left")
+        self._reads_of = _by_version(reads)
+        self._reads_in = _by_unit(reads)
+        self._writes_in = _by_unit(history.writes.join(wanted, on=KEY, how="semi", maintain_order="left"))
 
     def best(self, touch: Touch, writes: list[Write], past: Search) -> Witness:
         """The witness for *touch*, all of whose *writes* (nearest first) are in its *past*."""
@@ -53,74 +60,103 @@ class Witnesses:
         nearby = [write for write in own if self._order.same_process(write.row, touch.row)]
         if nearby:
             return self._plain("read_your_writes", nearby[0], past)
+        futures = {
+            write.row: self._order.after(write.row, EFFECT, int(self._order.moment[3 * touch.row + START]))
+            for write in newest
+        }
         return (
-            self._handed_over(touch, newest, past)
+            self._handed_over(touch, newest, futures, past)
             or (self._plain("read_your_writes", own[0], past) if own else None)
-            or self._read_before(touch, newest, past)
-            or self._seen_through(touch, newest, past)
+            or self._read_before(touch, newest, futures, past)
+            or self._wrote_after(touch, newest, futures, past)
+            or self._wrote_knowing(touch, newest, futures, past)
             or self._plain("causal_stale_read", newest[0], past)
         )
 
-    def readers(self, key: Key, versions: Iterable[str]) -> list[int]:
-        """The rows of the reads that returned one of *versions*."""
-        return [row for version in versions for row in self._reads_of.get((*key, version), ())]
+    def readers(self, key: Key, versions: Mapping[str, None], unit: str) -> list[int]:
+        """The rows of the reads of a unit of work that returned one of *versions*."""
+        return [row for row, version in self._reads_in.get((unit, *key), ()) if version in versions]
+
+    def writers(self, key: Key, versions: Mapping[str, None], unit: str) -> list[int]:
+        """The rows of the writes of a unit of work that made one of *versions*."""
+        return [row for row, version in self._writes_in.get((unit, *key), ()) if version in versions]
 
     def _plain(self, anomaly: str, write: Write, past: Search) -> Witness:
         return Witness(anomaly, write, tuple(past.path(write.row, EFFECT)))
 
-    def _handed_over(self, touch: Touch, writes: list[Write], past: Search) -> Witness | None:
-        """A message sent after the write reached the reader before its read."""
+    def _handed_over(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+        """A message sent after the write reached the reader before its read.
+
+        What another agent of the same process took is not taken for the reader's, unless the only path leads there.
+        """
         reached = past.holding(self._receivers, START)
         senders, receivers = self._senders[reached], self._receivers[reached]
-        if not len(senders):
-            return None
+        mine = self._sessions[touch.row]
         for write in writes:
-            future = self._future(write.row, touch)
-            for place in np.flatnonzero(future.holding(senders, START))[-1:]:
-                legs = future.nodes(int(senders[place]), START), past.nodes(int(receivers[place]), START)
-                return Witness("handoff_stale", write, tuple(self._order.hops(*legs)))
+            sent = np.flatnonzero(futures[write.row].holding(senders, START))[-_ON_THE_WAY:]
+            for place in reversed(sent.tolist()):
+                if self._sessions[receivers[place]] in ("", mine):
+                    legs = (
+                        futures[write.row].nodes(int(senders[place]), START),
+                        past.nodes(int(receivers[place]), START),
+                    )
+                    return Witness("handoff_stale", write, tuple(self._order.hops(*legs)))
+            if len(sent):
+                path = past.path(write.row, EFFECT)
+                if any(hop.rule == "H4" for hop in path):
+                    return Witness("handoff_stale", write, tuple(path))
         return None
 
-    def _read_before(self, touch: Touch, writes: list[Write], past: Search) -> Witness | None:
+    def _read_before(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
         """The same session had already read something newer, in another unit of work."""
         mine = self._sessions[touch.row]
         if not mine:
             return None
         for write in writes:
-            for row in reversed(self._reads_of.get((*touch.key, write.version), [])):
+            for row in reversed(self._reads_of.get((*touch.key, write.version), [])[-_ON_THE_WAY:]):
                 other_unit = self._units[row] != self._units[touch.row]
                 if self._sessions[row] == mine and other_unit and past.holds(row, EFFECT):
-                    future = self._future(write.row, touch)
+                    future = futures[write.row]
                     if future.holds(row, EFFECT):
                         legs = future.nodes(row, EFFECT), past.nodes(row, EFFECT)
                         return Witness("monotonic_reads", write, tuple(self._order.hops(*legs)), earlier_read=row)
         return None
 
-    def _seen_through(self, touch: Touch, writes: list[Write], past: Search) -> Witness | None:
-        """The session had read a write made after the newer one: by its own writer, or by one who had read it."""
+    def _wrote_after(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+        """The session had read what the newer version's writer wrote after it."""
+        for write in writes:
+            future = futures[write.row]
+            for reader, other in self._seen_by(touch, future, past):
+                if self._sessions[other] and self._sessions[other] == self._sessions[write.row]:
+                    return self._through("monotonic_writes", write, future, [other, reader], past)
+        return None
+
+    def _wrote_knowing(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+        """The session had read what somebody wrote who had read the newer version."""
+        for write in writes:
+            future = futures[write.row]
+            seen = self._seen_by(touch, future, past)
+            knowing = {self._sessions[other] for _, other in seen} - {""}
+            rows = [
+                row for row in self._reads_of.get((*touch.key, write.version), []) if self._sessions[row] in knowing
+            ]
+            for row in rows[-_TRIED:]:
+                if not future.holds(row, EFFECT):
+                    continue
+                later = self._order.after(row, EFFECT, int(self._order.moment[3 * touch.row + START]))
+                for reader, other in seen:
+                    if self._sessions[other] == self._sessions[row] and later.holds(other, START):
+                        return self._through("writes_follow_reads", write, future, [row, other, reader], past)
+        return None
+
+    def _seen_by(self, touch: Touch, future: Search, past: Search) -> list[tuple[int, int]]:
+        """Earlier reads of the reader's session, each with the write it read from, begun in *future*."""
         mine = self._sessions[touch.row]
         if not mine or mine not in self._seen:
-            return None
+            return []
         readers, through = self._seen[mine]
-        before = past.holding(readers, EFFECT)
-        readers, through = readers[before], through[before]
-        for write in writes:
-            future = self._future(write.row, touch)
-            later = future.holding(through, START)
-            for reader, other in zip(readers[later], through[later], strict=True):
-                if self._sessions[other] and self._sessions[other] == self._sessions[write.row]:
-                    return self._through("monotonic_writes", write, future, [int(other), int(reader)], past)
-        for write in writes:
-            future = self._future(write.row, touch)
-            for row in self._reads_of.get((*touch.key, write.version), []):
-                if not self._sessions[row] or not future.holds(row, EFFECT):
-                    continue
-                later = self._future(row, touch).holding(through, START)
-                for reader, other in zip(readers[later], through[later], strict=True):
-                    if self._sessions[other] == self._sessions[row]:
-                        rows = [row, int(other), int(reader)]
-                        return self._through("writes_follow_reads", write, future, rows, past)
-        return None
+        held = past.holding(readers, EFFECT) & future.holding(through, START)
+        return list(zip(readers[held].tolist(), through[held].tolist(), strict=True))[-_ON_THE_WAY:]
 
     def _through(self, anomaly: str, write: Write, future: Search, rows: list[int], past: Search) -> Witness:
         """The witness whose path runs through the effects of *rows*."""
@@ -130,9 +166,6 @@ class Witnesses:
             legs.append(ahead.nodes(following, EFFECT))
         legs.append(past.nodes(rows[-1], EFFECT))
         return Witness(anomaly, write, tuple(self._order.hops(*legs)))
-
-    def _future(self, row: int, touch: Touch) -> Search:
-        return self._order.after(row, EFFECT, int(self._order.moment[3 * touch.row + START]))
 
 
 def _seen(history: MemoryHistory) -> dict[str, tuple[Nodes, Nodes]]:
@@ -144,10 +177,11 @@ def _seen(history: MemoryHistory) -> dict[str, tuple[Nodes, Nodes]]:
     return {session: (np.array(rows), np.array(writers)) for session, rows, writers in by_session.iter_rows()}
 
 
-def _reads_of(history: MemoryHistory, keys: Iterable[Key]) -> dict[tuple[str, ...], list[int]]:
-    wanted = pl.DataFrame(list(keys), schema=dict.fromkeys(KEY, pl.String), orient="row")
-    reads = history.reads.filter("native").join(wanted, on=KEY, how="semi", maintain_order="left")
-    found: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for row, *version in reads.select("row", *KEY, "version").iter_rows():
-        found[tuple(version)].append(row)
-    return found
+def _by_version(reads: pl.DataFrame) -> dict[tuple[str, ...], list[int]]:
+    groups = reads.group_by(*KEY, "version", maintain_order=True).agg("row")
+    return {tuple(version): rows for *version, rows in groups.iter_rows()}
+
+
+def _by_unit(ops: pl.DataFrame) -> dict[tuple[str, ...], list[tuple[int, str]]]:
+    groups = ops.group_by("uow", *KEY, maintain_order=True).agg("row", "version")
+    return {tuple(place): list(zip(rows, versions, strict=True)) for *place, rows, versions in groups.iter_rows()}

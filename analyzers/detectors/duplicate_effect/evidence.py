@@ -79,7 +79,7 @@ def repeated_by(live: Sequence[Execution], record: Record) -> str:
         return "another run"
     if other.attempt_reason or (other.attempt or 1) > 1:
         return "a retry" + (f" after {other.attempt_reason}" if other.attempt_reason else "")
-    if _message(one, record) and _message(one, record) == _message(other, record):
+    if _delivered_twice(_receipt(one, record), _receipt(other, record), record):
         return "a message delivered twice"
     if one.trace_id != other.trace_id and one.call_id == other.call_id != "":
         return "a second trace of the run, as after a restart"
@@ -95,17 +95,24 @@ def repeated_by(live: Sequence[Execution], record: Record) -> str:
     return "the model, which asked for it again" if between.height else "the program"
 
 
-def _message(execution: Execution, record: Record) -> tuple[str, ...]:
-    """What identifies the message in whose processing the execution ran; empty if it ran in none."""
-    row = execution.row
-    while row >= 0:
-        span = record.spans.row(row, named=True)
-        if span["kind"] == "process":
-            if span["message_id"]:
-                return (span["destination"], span["message_id"])
-            return tuple(span["link_spans"])
-        row = span["parent"] if span["parent"] != row else -1
-    return ()
+def _receipt(execution: Execution, record: Record) -> int:
+    """The row of the receipt of the message in whose processing the execution ran; -1 if it ran in none."""
+    row, parents = execution.row, record.tree.parent
+    for _ in range(record.tree.size):
+        if row < 0 or record.spans["kind"][row] == "process":
+            return row
+        row = int(parents[row])
+    return -1
+
+
+def _delivered_twice(one: int, other: int, record: Record) -> bool:
+    """Whether two receipts, not one and the same, took the same message."""
+    if one < 0 or other < 0 or one == other:
+        return False
+    first, second = (record.spans.row(row, named=True) for row in (one, other))
+    if first["message_id"] or second["message_id"]:
+        return bool((first["destination"], first["message_id"]) == (second["destination"], second["message_id"]))
+    return bool(first["link_spans"]) and bool(first["link_spans"] == second["link_spans"])
 
 
 def _tokens(live: Sequence[Execution], record: Record) -> int:

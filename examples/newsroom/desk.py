@@ -22,7 +22,7 @@ TOPICS = (
 
 def commission(edition: str, number: int, seed: int, mistake: str = "") -> Job:
     """The *number*th article of an edition."""
-    return Job(f"article-{edition}-{number:02}", TOPICS[(seed + number) % len(TOPICS)], f"{seed}/{number}", mistake)
+    return Job(f"story-{edition}-{number:02}", TOPICS[(seed + number) % len(TOPICS)], f"{seed}/{number}", mistake)
 
 
 @contextmanager

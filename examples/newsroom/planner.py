@@ -10,7 +10,7 @@ from newsroom.post import Message
 # What a run promises. A run that claims to be complete and has not done all of this is found out.
 PROMISES = (
     "agent:researcher", "tool:search_archive*3", "agent:writer", "step:section*3", "tool:buy_photo",
-    "validate:facts", "tool:publish", "tool:mail_subscribers",
+    "validate:facts", "tool:publish",
 )  # fmt: skip
 
 

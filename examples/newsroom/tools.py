@@ -35,7 +35,7 @@ class Tools:
         `idempotent=True` tells driftline so.
         """
         order = f"{self.job.article}/{photo}"
-        target = f"article/{self.job.article}"
+        target = f"photo/{self.job.article}"
         receipt = ""
         for attempt in driftline.attempts(3, on=(TimeoutError,)):
             with attempt, driftline.tool("buy_photo", effect="write", idempotent=True, key=order, targets=[target]) as call:
@@ -48,7 +48,7 @@ class Tools:
 
     def publish(self, draft: Note, photo: str) -> None:
         """Put the article on the website. `used` says which version of the draft: it must be the newest by then."""
-        target = f"article/{self.job.article}"
+        target = f"page/{self.job.article}"
         with driftline.tool("publish", effect="write", targets=[target], used=[draft.ref]) as call:
             call.arguments({"article": self.job.article, "photo": photo})
             self.world.publish(self.job.article, draft.value)

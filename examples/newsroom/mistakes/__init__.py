@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from newsroom.agent import Agent
-from newsroom.mistakes import repeated, stale
+from newsroom.mistakes import partial, repeated, stale
 from newsroom.planner import Planner
 from newsroom.researcher import Researcher
 from newsroom.reviewer import Reviewer
@@ -35,11 +35,15 @@ def _stale(anomaly: str, *agents: type[Agent], grade: str = "definite") -> Mista
     return Mistake(agents, (("stale_context", anomaly, grade),))
 
 
+def _partial(anomaly: str, *agents: type[Agent], grade: str = "definite") -> Mistake:
+    return Mistake(agents, (("partial_completion", anomaly, grade),))
+
+
 MISTAKES: dict[str, Mistake] = {
     "retry_books_twice": _repeats("repeated_effect", "definite", repeated.RetriesAfterTheReceiptIsLost),
     "timeout_books_twice": _repeats("repeated_effect", "possible", repeated.RetriesAfterATimeout),
     "retry_after_success": _repeats("retry_after_success", "possible", repeated.TriesAgainToBeSure),
-    "two_agents_act": _repeats("repeated_effect", "definite", repeated.WriterBuys, repeated.ReviewerBuysToo),
+    "two_agents_act": _repeats("repeated_effect", "definite", repeated.PlannerAnnouncesToo),
     "double_intent": _repeats("double_intent", "possible", repeated.WriterBuys, repeated.ReviewerBuysAnother),
     "lost_compare": _repeats(
         "duplicate_version", "definite", repeated.ResearcherAddsToThePlan, repeated.PlannerOverwritesThePlan
@@ -60,6 +64,13 @@ MISTAKES: dict[str, Mistake] = {
     "late_correction": _stale(
         "stale_effect", stale.CorrectsAfterHandingIn, stale.ReadsSlowly, grade="definite_within_skew"
     ),
+    "missing_review": _partial("missing_step", partial.ThinksItIsFine),
+    "lost_section": _partial("incomplete_fan_out", partial.LosesASection),
+    "swallowed_error": _partial("swallowed_failure", partial.IgnoresTheMailServer),
+    "false_success": _partial("false_success", partial.PublishesNothing),
+    "empty_research": _partial("empty_result", partial.FindsNothing),
+    "crashed_agent": _partial("unfinished_step", partial.DiesFiling),
+    "lost_message": _partial("unconsumed_message", partial.HandsItToNobody),
 }
 
 

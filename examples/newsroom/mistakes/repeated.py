@@ -15,7 +15,7 @@ from newsroom.writer import Writer
 
 def buy(agent: Agent, photo: str, size: str = "column") -> None:
     """Buy a photo without an order key: every call that gets through is charged."""
-    with driftline.tool("buy_photo", effect="write", targets=[f"article/{agent.job.article}"]) as call:
+    with driftline.tool("buy_photo", effect="write", targets=[f"photo/{agent.job.article}"]) as call:
         call.arguments({"article": agent.job.article, "photo": photo, "size": size, "credit": "agency"})
         call.result(agent.tools.world.charge(agent.job.article, photo, size))
 
@@ -26,7 +26,7 @@ class RetriesAfterTheReceiptIsLost(Writer):
     def buy_photo(self, photo: str) -> None:
         """The retry covers too much."""
         for attempt in driftline.attempts(3, on=(TimeoutError,)):
-            with attempt, driftline.tool("buy_photo", effect="write", targets=[f"article/{self.job.article}"]) as call:
+            with attempt, driftline.tool("buy_photo", effect="write", targets=[f"photo/{self.job.article}"]) as call:
                 call.arguments({"article": self.job.article, "photo": photo, "size": "column"})
                 receipt = self.tools.world.charge(self.job.article, photo, "column")
                 call.applied()
@@ -41,7 +41,7 @@ class RetriesAfterATimeout(Writer):
     def buy_photo(self, photo: str) -> None:
         """No order key, so the agency cannot know that it is the same purchase."""
         for attempt in driftline.attempts(3, on=(TimeoutError,)):
-            with attempt, driftline.tool("buy_photo", effect="write", targets=[f"article/{self.job.article}"]) as call:
+            with attempt, driftline.tool("buy_photo", effect="write", targets=[f"photo/{self.job.article}"]) as call:
                 call.arguments({"article": self.job.article, "photo": photo, "size": "column"})
                 receipt = self.tools.world.charge(self.job.article, photo, "column")
                 if attempt.number == 1:
@@ -59,7 +59,7 @@ class TriesAgainToBeSure(Writer):
             with (
                 contextlib.suppress(TimeoutError),
                 driftline.attempt(number, call_id=order, max=2),
-                driftline.tool("buy_photo", effect="write", targets=[f"article/{self.job.article}"]) as call,
+                driftline.tool("buy_photo", effect="write", targets=[f"photo/{self.job.article}"]) as call,
             ):
                 call.arguments({"article": self.job.article, "photo": photo, "size": "column"})
                 if number == 2:
@@ -75,13 +75,13 @@ class WriterBuys(Writer):
         buy(self, photo)
 
 
-class ReviewerBuysToo(Reviewer):
-    """Sees no photo in the draft and buys it: two agents, one job."""
+class PlannerAnnouncesToo(Planner):
+    """Tells the subscribers when the article is through; so does the reviewer. Two agents, one job."""
 
-    def publish(self, draft: Note, photo: str) -> None:
-        """The same photo again."""
-        buy(self, photo)
-        super().publish(draft, photo)
+    def close(self) -> None:
+        """Nobody had said whose job it is."""
+        self.tools.mail_subscribers(self.job.article)
+        super().close()
 
 
 class ReviewerBuysAnother(Reviewer):

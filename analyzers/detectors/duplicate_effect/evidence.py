@@ -89,8 +89,7 @@ def repeated_by(live: Sequence[Execution], record: Record) -> str:
         (pl.col("run") == one.run)
         & (pl.col("kind") == "llm")
         & (pl.col("agent_instance") == one.agent_instance)
-        & (pl.col("start_ns") > one.start_ns)
-        & (pl.col("start_ns") < other.start_ns)
+        & pl.col("row").is_between(*sorted((one.row, other.row)), closed="none")
     )
     return "the model, which asked for it again" if between.height else "the program"
 

@@ -30,10 +30,10 @@ def redundant(calls: pl.DataFrame, record: Record, loop_min: int) -> list[Suspic
         [
             calls.filter(pl.col("effect").is_in([*WRITES, "unknown"]) & (pl.col("outcome") != "refused"))
             .filter(~pl.col("failed"))
-            .select("run", "start_ns"),
-            record.memory.filter(pl.col("op").is_in(["write", "delete"])).select("run", "start_ns"),
+            .select("run", "row"),
+            record.memory.filter(pl.col("op").is_in(["write", "delete"])).select("run", "row"),
         ]
-    ).with_columns(row=pl.lit(-1, dtype=pl.Int64))
+    ).with_columns(change=pl.lit(value=True))
     steady = calls.filter(
         (pl.col("args_digest") != "")
         & (pl.col("effect").is_in(["read", "none"]) | (pl.col("outcome") == "failed"))
@@ -50,10 +50,10 @@ def redundant(calls: pl.DataFrame, record: Record, loop_min: int) -> list[Suspic
         return []
     few = changes.join(steady.select("run").unique(), on="run", how="semi")
     epochs = (
-        pl.concat([few, steady.select("run", "start_ns", "row")])
-        .sort("run", "start_ns", "row")
-        .with_columns(epoch=(pl.col("row") < 0).cum_sum().over("run"))
-        .filter(pl.col("row") >= 0)
+        pl.concat([few, steady.select("run", "row", change=pl.lit(value=False))])
+        .sort("run", "row")
+        .with_columns(epoch=pl.col("change").cum_sum().over("run"))
+        .filter(~pl.col("change"))
         .select("row", "epoch")
     )
     same = steady.join(epochs, on="row", maintain_order="left").with_columns(
@@ -73,7 +73,7 @@ def redundant(calls: pl.DataFrame, record: Record, loop_min: int) -> list[Suspic
             run=members[0].run,
             live=tuple(in_order(members)),
             same_by="arguments",
-            harmful=False,
+            severity="info",
         )
         for members in groups.values()
         if times[members[0].row] >= loop_min or members[0].status != "error"

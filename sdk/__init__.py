@@ -21,8 +21,10 @@ from driftline._concepts import agent, llm, retrieval, run, step, tool, validati
 from driftline._init import flush, init, shutdown
 from driftline._messages import extract, inject, receive, send
 from driftline._scope import current_run
-from driftline._version import VERSION as __version__
+from driftline._version import VERSION
 from driftline.errors import DriftlineError, Refused
+
+__version__ = VERSION
 
 __all__ = [
     "Attempt",

@@ -3,109 +3,190 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import requests
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from driftline import attributes as at
+from driftline._batch import BatchProcessor
 from driftline._guard import guarded, warn_once
 from driftline._process import process_resource
+from driftline._span_copy import PendingCopy, with_resource
+from driftline.errors import DriftlineError
 
-_QUEUE = 8192
-_DELAY_MS = 500.0
+_TIMEOUT = 5.0
+_BUSY = (429, 502, 503, 504)
+_TALKATIVE = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.exporter.otlp.proto.common._internal",
+)
 
 
-class ProcessResourceExporter(SpanExporter):
-    """Adds to every span's resource what its provider left out.
+class _Unreachable(Exception):
+    """Nobody answered, or somebody who is too busy."""
+
+
+class _Session(requests.Session):
+    """Leaves retrying to our batch processor, which can be woken: the exporter's own would sleep through the end."""
+
+    unreachable = ""
+
+    def request(self, *args: Any, **how: Any) -> requests.Response:
+        """As usual, but what is worth a retry is one error that the exporter does not retry."""
+        self.unreachable = ""
+        try:
+            response = super().request(*args, **how)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            self.unreachable = type(error).__name__
+            raise _Unreachable(self.unreachable) from None
+        if response.status_code in _BUSY:
+            self.unreachable = f"HTTP {response.status_code}"
+            raise _Unreachable(self.unreachable)
+        return response
+
+
+class WholeSender:
+    """Sends spans with whole resources.
 
     A provider's resource cannot be changed, and it lacks `service.instance.id`, the scope of the logical clock. What
-    the provider does say is kept. After a fork the child's spans get the child's identity.
+    the provider does say is kept, except that id where it has one: it may outlive the process, ours never does. After
+    a fork the child's spans get the child's identity.
     """
 
-    def __init__(self, inner: SpanExporter) -> None:
+    def __init__(
+        self, inner: SpanExporter, said: Mapping[str, str], session: _Session | None = None, where: str = ""
+    ) -> None:
         self._inner = inner
-        self._merged: dict[tuple[int, int], Resource] = {}
+        self._said = said
+        self._session = session
+        self._where = where
+        self._merged: dict[int, tuple[Resource, Resource]] = {}
+        self.worth_retrying = False
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export *spans* with whole resources; a failure is logged once and never raised."""
-        result = SpanExportResult.FAILURE
-        with guarded("exporting spans"):
-            result = self._inner.export([self._complete(span) for span in spans])
-        if result is not SpanExportResult.SUCCESS:
-            warn_once("export", "driftline cannot reach its collector; spans are dropped until it answers")
-        return result
+    def send(self, spans: Sequence[ReadableSpan]) -> bool:
+        """Send *spans*; a failure is logged once and never raised."""
+        with _quiet():
+            whole = [with_resource(span, self._whole(span.resource)) for span in spans]
+            sent = self._inner.export(whole) is SpanExportResult.SUCCESS
+            reason = self._session.unreachable if self._session else ""
+            if not sent and not reason and len(whole) > 1:
+                # One span that cannot be encoded must not cost the others.
+                alone = [self._inner.export([span]) is SpanExportResult.SUCCESS for span in whole]
+                sent = all(alone)
+                reason = self._session.unreachable if self._session else ""
+        self.worth_retrying = bool(reason)
+        if not sent:
+            said = " ".join(filter(None, (self._where and f"to {self._where}", reason and f"({reason})")))
+            warn_once("export", "driftline cannot deliver spans %s; your code runs on, less observed", said)
+        return sent
 
     def shutdown(self) -> None:
         """Close the transport."""
-        self._inner.shutdown()
+        with _quiet(), guarded("closing the exporter"):
+            self._inner.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the transport."""
-        return self._inner.force_flush(timeout_millis)
-
-    def _complete(self, span: ReadableSpan) -> ReadableSpan:
-        key = (id(span.resource), os.getpid())
-        if key not in self._merged:
+    def _whole(self, resource: Resource) -> Resource:
+        # Keyed by identity; the resource is kept along, so that its id is not given to another.
+        if id(resource) not in self._merged:
             own = process_resource()
-            said = {**own, **span.resource.attributes, "service.instance.id": own["service.instance.id"]}
-            said["process.pid"] = own["process.pid"]
-            self._merged[key] = Resource(said, span.resource.schema_url)
-        return _copy(span, resource=self._merged[key])
+            said = {**own, **resource.attributes}
+            for key, value in self._said.items():
+                if str(said.get(key, "unknown_service")).startswith("unknown_service"):
+                    said[key] = value
+            said.update({key: own[key] for key in ("service.instance.id", "process.pid")})
+            self._merged[id(resource)] = resource, Resource(said, resource.schema_url)
+        return self._merged[id(resource)][1]
 
 
 class Exporting:
     """The processor driftline added to a provider, and how to flush and end it."""
 
-    def __init__(self, provider: TracerProvider, exporter: SpanExporter) -> None:
+    def __init__(
+        self, provider: TracerProvider, exporter: SpanExporter | None, endpoint: str | None, said: Mapping[str, str]
+    ) -> None:
         self.provider = provider
-        self.processor: SpanProcessor = BatchSpanProcessor(
-            ProcessResourceExporter(exporter), max_queue_size=_QUEUE, schedule_delay_millis=_DELAY_MS
-        )
+        self.processor = BatchProcessor(_sender_of(exporter, said) if exporter else _otlp(endpoint, said))
         provider.add_span_processor(self.processor)
-        atexit.register(self.close, 5.0)
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._flush_with_multiprocessing)
 
-    def announce(self, span: Any) -> None:
+    def announce(self, span: trace.Span) -> None:
         """Export a pending copy of a span that has just begun, so that a crash leaves a trace of it."""
         if isinstance(span, Span):
-            copy = _copy(span, attributes={**(span.attributes or {}), at.PENDING: True}, end_time=span.start_time)
-            self.processor.on_end(copy)
+            self.processor.on_end(PendingCopy(span))
 
     def flush(self, timeout: float) -> bool:
-        """Send what has ended; false if that took longer than *timeout* seconds."""
-        return bool(self.processor.force_flush(int(timeout * 1000)))
+        """Send what has ended; false if that failed or took longer than *timeout* seconds."""
+        return self.processor.force_flush(int(timeout * 1000))
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float = 5.0) -> None:
         """Flush and end the processor. Safe to call twice."""
         atexit.unregister(self.close)
         with guarded("shutting down"):
-            self.flush(timeout)
-            self.processor.shutdown()
+            self.processor.close(timeout)
+
+    def _flush_with_multiprocessing(self) -> None:
+        """A worker of `multiprocessing` ends without the interpreter's exit handlers; it has its own."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and not self.processor.closed:
+            util.register_after_fork(self, lambda self: util.Finalize(None, self.close, exitpriority=0))
 
 
-def _copy(span: ReadableSpan, **changes: Any) -> ReadableSpan:
-    parts: dict[str, Any] = {
-        "name": span.name,
-        "context": span.get_span_context(),
-        "parent": span.parent,
-        "resource": span.resource,
-        "attributes": span.attributes,
-        "events": span.events,
-        "links": span.links,
-        "kind": span.kind,
-        "status": span.status,
-        "start_time": span.start_time,
-        "end_time": span.end_time,
-        "instrumentation_scope": span.instrumentation_scope,
-    }
-    return ReadableSpan(**{**parts, **changes})
+class _quiet(logging.Filter):  # noqa: N801 - used like a statement
+    """Keeps the exporter's own complaints about our transport out of the program's log; others' stay."""
+
+    _busy = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        """Nothing that is logged inside the block."""
+        return not getattr(self._busy, "depth", 0)
+
+    def __enter__(self) -> None:
+        self._busy.depth = getattr(self._busy, "depth", 0) + 1
+
+    def __exit__(self, *_how: object) -> None:
+        self._busy.depth -= 1
 
 
 def provider_in_use() -> TracerProvider | None:
     """The program's own SDK provider, if it has set one."""
     found = trace.get_tracer_provider()
     return found if isinstance(found, TracerProvider) else None
+
+
+def _sender_of(exporter: SpanExporter, said: Mapping[str, str]) -> Callable[[], WholeSender]:
+    return lambda: WholeSender(exporter, said)
+
+
+def _otlp(endpoint: str | None, said: Mapping[str, str]) -> Callable[[], WholeSender]:
+    """OTLP/HTTP to *endpoint*, or as the standard environment variables say."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_quiet())
+    if endpoint is None and os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").startswith("grpc"):
+        return _sender_of(_grpc(), said)
+
+    def make() -> WholeSender:
+        session = _Session()
+        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT if endpoint else None, session=session)
+        return WholeSender(exporter, said, session, endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+
+    return make
+
+
+def _grpc() -> SpanExporter:
+    try:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+    except ImportError:
+        raise DriftlineError("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "pip install 'driftline[grpc]'") from None
+    return GrpcExporter()

@@ -12,7 +12,7 @@ _said: set[str] = set()
 
 
 def strict() -> bool:
-    """Whether our own errors are raised: under pytest, or with `DRIFTLINE_STRICT=1`."""
+    """Whether our own errors are raised: under pytest, unless `DRIFTLINE_STRICT` says 1 or 0."""
     word = os.environ.get("DRIFTLINE_STRICT")
     return word == "1" if word else "pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ
 
@@ -22,6 +22,27 @@ def warn_once(cause: str, message: str, *args: object) -> None:
     if cause not in _said:
         _said.add(cause)
         _log.warning(message, *args)
+
+
+def described(error: BaseException) -> str:
+    """The text of *error*, also when its own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - any class may be raised, with any __str__
+        return "(no description)"
+
+
+def swallow(doing: str, error: Exception) -> None:
+    """Log *error* once, or raise it if `strict`."""
+    if strict():
+        raise error
+    warn_once(
+        f"{doing}:{type(error).__name__}",
+        "driftline failed while %s (%s: %s). Your code runs on, with less telemetry.",
+        doing,
+        type(error).__name__,
+        described(error),
+    )
 
 
 class guarded:  # noqa: N801 - used like a statement
@@ -34,15 +55,9 @@ class guarded:  # noqa: N801 - used like a statement
         return None
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _tb: TracebackType | None
+        self, _kind: type[BaseException] | None, error: BaseException | None, _tb: TracebackType | None
     ) -> bool:
-        if error is None or not isinstance(error, Exception) or strict():
+        if not isinstance(error, Exception):
             return False
-        warn_once(
-            f"{self._doing}:{type(error).__name__}",
-            "driftline failed while %s (%s: %s). Your code runs on, with less telemetry.",
-            self._doing,
-            type(error).__name__,
-            error,
-        )
+        swallow(self._doing, error)
         return True

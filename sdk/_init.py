@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry import trace
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+_STANDARD = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def init(
@@ -37,7 +38,7 @@ def init(
         endpoint: base URL of an OTLP/HTTP receiver; else `DRIFTLINE_ENDPOINT`, the standard `OTEL_EXPORTER_OTLP_*`
             variables, or this machine's port 4318.
         tracer_provider: your provider. Without one, the provider your program has set is used, or a new one is set.
-            An existing provider is only added to, never replaced.
+            An existing provider is only added to, never replaced. Set yours first: OpenTelemetry refuses a second.
         exporter: send through this instead of OTLP/HTTP.
         capture: of arguments and results send nothing (`off`), digests (the default) or content too (`full`);
             else `DRIFTLINE_CAPTURE`.
@@ -49,30 +50,32 @@ def init(
     Raises:
         ValueError: *capture* is none of the three words.
     """
-    word = capture or os.environ.get("DRIFTLINE_CAPTURE") or "digests"
-    if word not in CAPTURES:
-        raise ValueError(f"capture {word!r}: use one of {', '.join(CAPTURES)}")
-    settings.capture = word  # type: ignore[assignment]
+    if capture is not None and capture not in CAPTURES:
+        raise ValueError(f"capture {capture!r}: use one of {', '.join(CAPTURES)}")
+    settings.capture = capture or _capture_of_environment()
     settings.variant = variant or os.environ.get("DRIFTLINE_VARIANT", "")
     if enabled is not None:
         settings.enabled = enabled
     if not settings.enabled:
         return
-    if settings.exporting is not None:
+    if settings.exporting is not None and not settings.exporting.processor.closed:
         warn_once("init twice", "driftline.init() was called again; the first exporter stays")
         return
     with guarded("switching on"):
         from driftline._export import Exporting, provider_in_use
 
-        provider = tracer_provider or provider_in_use() or _new_provider(service_name, service_version)
-        settings.exporting = Exporting(provider, exporter or _otlp(endpoint))
+        said = {"service.name": service_name, "service.version": service_version}
+        known = {key: value for key, value in said.items() if value}
+        provider = tracer_provider or provider_in_use() or _new_provider(known)
+        settings.exporting = Exporting(provider, exporter, _endpoint(endpoint), known)
         settings.tracer = None
 
 
 def flush(timeout: float = 10.0) -> bool:
-    """Send every span that has ended; false if that took longer than *timeout* seconds."""
+    """Send every span that has ended; false if that failed or took longer than *timeout* seconds."""
     with guarded("flushing"):
         return settings.exporting.flush(timeout) if settings.exporting else True
+    return False
 
 
 def shutdown(timeout: float = 5.0) -> None:
@@ -82,26 +85,28 @@ def shutdown(timeout: float = 5.0) -> None:
         exporting.close(timeout)
 
 
-def _new_provider(service_name: str | None, service_version: str | None) -> TracerProvider:
+def _new_provider(said: dict[str, str]) -> TracerProvider:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
-    said: dict[str, Any] = dict(process_resource())
-    if service_name:
-        said["service.name"] = service_name
-    if service_version:
-        said["service.version"] = service_version
+    resource = Resource.create({**process_resource(), **said})
     # Without its own exit handler: ours flushes with a bound, and a second one would wait for a dead collector again.
-    provider = TracerProvider(resource=Resource.create(said), shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     trace.set_tracer_provider(provider)
     return provider
 
 
-def _otlp(endpoint: str | None) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+def _endpoint(given: str | None) -> str | None:
+    """The URL to send to; None: as the standard environment variables say."""
+    base = given or os.environ.get("DRIFTLINE_ENDPOINT")
+    if base is None and any(os.environ.get(name) for name in _STANDARD):
+        return None
+    return (base or DEFAULT_ENDPOINT).rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
 
-    base = endpoint or os.environ.get("DRIFTLINE_ENDPOINT")
-    standard = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    if base is None and any(os.environ.get(name) for name in standard):
-        return OTLPSpanExporter()
-    return OTLPSpanExporter(endpoint=(base or DEFAULT_ENDPOINT).rstrip("/") + "/v1/traces", timeout=5)
+
+def _capture_of_environment() -> Capture:
+    word = os.environ.get("DRIFTLINE_CAPTURE") or "digests"
+    if word in CAPTURES:
+        return cast("Capture", word)
+    warn_once("capture", "DRIFTLINE_CAPTURE=%s is none of %s; digests are sent", word, ", ".join(CAPTURES))
+    return "digests"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from opentelemetry import baggage, propagate, trace
-from opentelemetry import context as otel_context
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
@@ -14,8 +13,10 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from driftline import attributes as at
+from driftline._attempts import outside_attempt
 from driftline._guard import guarded
-from driftline._operation import Handle, Operation
+from driftline._handles import Handle
+from driftline._operation import Operation
 
 # Ours, not the program's global one: a run must keep together where that carries no baggage.
 _PROPAGATOR = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
@@ -26,7 +27,7 @@ class SendHandle(Handle):
 
     def inject(self, carrier: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
         """Put what the receiver needs into *carrier* (the message's headers) and return it."""
-        return inject(carrier)
+        return inject(carrier, self._context)
 
     @property
     def carrier(self) -> dict[str, str]:
@@ -41,21 +42,20 @@ class _Send(Operation[SendHandle]):
 
 class _Receive(Operation[Handle]):
     kind = SpanKind.CONSUMER
-    # A worker killed at work takes its spans with it; that it had taken the message must be known all the same.
-    announces = True
 
-    def __init__(self, name: str, attributes: Mapping[str, Any], carrier: Mapping[str, str]) -> None:
+    def __init__(self, name: str, attributes: Mapping[str, Any], carrier: Mapping[str, Any] | None) -> None:
         super().__init__(name, attributes)
-        self._sender = _PROPAGATOR.extract(carrier, context=Context())
+        self._sender = extract(carrier)
 
-    def parent(self) -> Context | None:
+    def context(self, base: Context) -> Context:
         """The receiver's own context with the sender's baggage: the run is the sender's, the trace is not."""
-        context = otel_context.get_current()
+        context = outside_attempt(base)
         for key, value in baggage.get_all(self._sender).items():
             context = baggage.set_baggage(key, value, context)
         return context
 
     def links(self) -> list[trace.Link]:
+        """The sender."""
         sender = trace.get_current_span(self._sender).get_span_context()
         return [trace.Link(sender)] if sender.is_valid else []
 
@@ -65,23 +65,33 @@ def send(destination: str, *, message_id: str | None = None) -> Operation[SendHa
     return _Send(f"send {destination}", _attributes("send", destination, message_id))
 
 
-def receive(destination: str, carrier: Mapping[str, str], *, message_id: str | None = None) -> Operation[Handle]:
+def receive(destination: str, carrier: Mapping[str, Any] | None, *, message_id: str | None = None) -> Operation[Handle]:
     """Take work from *destination*: the span covers its processing, and is linked to the sender."""
     return _Receive(f"process {destination}", _attributes("process", destination, message_id), carrier)
 
 
-def inject(carrier: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
-    """Write the current trace and run into *carrier* (headers, environment, message metadata)."""
+def inject(carrier: MutableMapping[str, str] | None = None, context: Context | None = None) -> MutableMapping[str, str]:
+    """Write the current trace and run, or those of *context*, into *carrier*: headers, environment, metadata."""
     target: MutableMapping[str, str] = {} if carrier is None else carrier
     with guarded("injecting context"):
-        propagate.inject(target)
-        _PROPAGATOR.inject(target)
+        propagate.inject(target, context)
+        _PROPAGATOR.inject(target, context)
     return target
 
 
-def extract(carrier: Mapping[str, str]) -> Context:
-    """The context another process injected; attach it, or give it to a span of your own as its parent."""
-    return _PROPAGATOR.extract(carrier)
+def extract(carrier: Mapping[str, Any] | None) -> Context:
+    """The context another process injected; attach it, or give it to a span of your own as its parent.
+
+    Names may be in any case and values bytes, as message headers often are; what is no carrier gives an empty context.
+    """
+    with guarded("extracting context"):
+        found = {_as_text(name).lower(): _as_text(value) for name, value in (carrier or {}).items()}
+        return _PROPAGATOR.extract(found, context=Context())
+    return Context()
+
+
+def _as_text(value: Any) -> str:
+    return bytes(value).decode("latin-1") if isinstance(value, (bytes, bytearray)) else str(value)
 
 
 def _attributes(word: str, destination: str, message_id: str | None) -> dict[str, Any]:

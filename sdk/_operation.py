@@ -6,9 +6,9 @@ import copy
 import functools
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import CodeType, TracebackType
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, NamedTuple, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -17,46 +17,32 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from driftline import _scope
 from driftline import attributes as at
-from driftline._guard import guarded
-from driftline._payload import capture_arguments, capture_result, safe_value
-from driftline._process import tick
+from driftline._guard import described, guarded, swallow
+from driftline._handles import Handle
+from driftline._payload import safe_text, safe_value
+from driftline._process import instance_id, tick
 from driftline._settings import settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_H = TypeVar("_H", bound="Handle")
-_PACKAGE = __name__.rpartition(".")[0] + "."
+_H = TypeVar("_H", bound=Handle)
+_OURS = (__name__.rpartition(".")[0] + ".", "contextlib.")
+# What a span is comes first: an SDK that keeps too few attributes should not keep them instead.
+_IDENTITY = frozenset(
+    (at.OPERATION, at.RUN_ID, at.WORKFLOW, at.AGENT, at.AGENT_INSTANCE, at.STEP_NAME, at.TOOL, at.TOOL_CALL_ID,
+     at.CALL_ID, at.MODEL, at.PROVIDER, at.MEMORY_STORE, at.MEMORY_KEYS, at.DATA_SOURCE, at.VALIDATION_NAME,
+     at.MESSAGING_OPERATION, at.MESSAGING_DESTINATION, at.MESSAGE_ID)
+)  # fmt: skip
+
+Site = tuple[str, int, str]
+NOTHING: Any = object()
+"""Stands for "no result is known": None is a result."""
 
 
-class Handle:
-    """What a `with` block yields: says things about its span. Every method is safe to call at any time."""
+class Call(NamedTuple):
+    """One call of a decorated function."""
 
-    def __init__(self, operation: Operation[Any]) -> None:
-        self._operation = operation
-        self.span: trace.Span = trace.INVALID_SPAN
-        self._said: set[str] = set()
-
-    def set(self, key: str, value: Any) -> None:
-        """Set any attribute; a value OpenTelemetry cannot carry is made safe or left out."""
-        with guarded("setting an attribute"):
-            safe = safe_value(value)
-            if safe is not None:
-                self._said.add(key)
-                self.span.set_attribute(key, safe)
-
-    def outcome(self, claim: str) -> None:
-        """What the program itself claims: complete, partial, failed or cancelled."""
-        if claim not in ("complete", "partial", "failed", "cancelled"):
-            raise ValueError(f"outcome {claim!r}: use complete, partial, failed or cancelled")
-        self.set(at.OUTCOME, claim)
-
-    def fail(self, reason: str = "") -> None:
-        """Mark the operation as failed although nothing was raised."""
-        self.span.set_status(Status(StatusCode.ERROR, reason))
-
-    @property
-    def context(self) -> trace.SpanContext:
-        """The span's own context, for links."""
-        return self.span.get_span_context()
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class Operation(Generic[_H]):
@@ -67,15 +53,15 @@ class Operation(Generic[_H]):
 
     handle_type: type[Handle] = Handle
     kind = SpanKind.INTERNAL
-    captures = False
     announces = False
 
-    def __init__(self, name: str, attributes: Mapping[str, Any], scope: Mapping[str, str] | None = None) -> None:
-        self.name = name
-        self.attributes = {key: value for key, value in attributes.items() if value is not None}
-        self.scope = dict(scope or {})
+    def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
+        self.name = safe_text(name)
+        safe = {key: found for key, value in attributes.items() if (found := safe_value(value)) is not None}
+        self.attributes = safe
+        self._identity = {key: value for key, value in safe.items() if key in _IDENTITY}
+        self._rest = {key: value for key, value in safe.items() if key not in _IDENTITY}
         self._open: list[tuple[_H, Any]] = []
-        self._site: tuple[str, int, str] | None = None
 
     # -- what kinds of operation override
 
@@ -83,21 +69,33 @@ class Operation(Generic[_H]):
         """Links the span begins with."""
         return []
 
-    def parent(self) -> Context | None:
-        """The context the span begins in; None means the current one."""
-        return None
+    def context(self, base: Context) -> Context:
+        """The context the span begins in, by default the current one, *base*."""
+        return base
 
-    def begin_attributes(self) -> dict[str, Any]:
-        """Attributes that depend on the moment of the call."""
+    def inside(self, context: Context) -> Context:
+        """The context for what happens inside, but for the span itself."""
+        return context
+
+    def scope(self, base: Context) -> Mapping[str, str]:  # noqa: ARG002
+        """What this span and those inside inherit; its members need not be among the attributes."""
         return {}
 
-    def finish(self, handle: _H, error: BaseException | None) -> None:
-        """Say what follows from how the operation ended."""
+    def decorates(self, function: Callable[..., Any]) -> None:
+        """Prepare for calls of *function*; called on the copy made for it."""
+
+    def begin(self, base: Context, call: Call | None) -> Mapping[str, Any]:  # noqa: ARG002
+        """Attributes that depend on the moment, and on the arguments of a decorated function's *call*."""
+        return {}
+
+    def finish(self, handle: _H, error: BaseException | None, result: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Attributes that follow from how the operation ended; *result* may be `NOTHING`."""
+        return {}
 
     # -- context manager
 
     def __enter__(self) -> _H:
-        handle, context = self._start(self._site or _call_site())
+        handle, context = self.start(_call_site() if settings.enabled else None)
         token = otel_context.attach(context) if context is not None else None
         self._open.append((handle, token))
         return handle
@@ -105,224 +103,140 @@ class Operation(Generic[_H]):
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        handle, token = self._open.pop()
-        _detach(token)
-        self._end(handle, error)
+        handle, token = self._pop()
+        _scope.detach(token)
+        self.end(handle, error)
 
     async def __aenter__(self) -> _H:
         return self.__enter__()
 
-    async def __aexit__(self, *how: object) -> None:
-        self.__exit__(*how)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
 
     # -- decorator
 
     def __call__(self, function: _F) -> _F:
         """Trace every call of *function*; its signature, and what `inspect` says of it, stay."""
-        return cast("_F", _wrap(self, function))
+        from driftline._wrapping import wrap
+
+        return cast("_F", wrap(self, function))
 
     def named_after(self, function: Callable[..., Any]) -> Operation[_H]:
         """A copy of this operation for *function*, with its place in the source."""
         twin = copy.copy(self)
         twin._open = []
-        code = getattr(inspect.unwrap(function), "__code__", None)
+        code = getattr(inspect.unwrap(original(function)), "__code__", None)
         if isinstance(code, CodeType):
-            twin._site = (
-                _scope.relative(code.co_filename),
-                code.co_firstlineno,
-                code.co_qualname if sys.version_info >= (3, 11) else code.co_name,
-            )
+            twin._rest = {**self._rest, **_place(code, code.co_firstlineno)}
+        twin.decorates(function)
         return twin
 
-    def _start(self, site: tuple[str, int, str] | None) -> tuple[_H, Context | None]:
+    # -- the span
+
+    def start(self, site: Mapping[str, Any] | None = None, call: Call | None = None) -> tuple[_H, Context | None]:
+        """Begin a span; the context to run the inside in, None if there is no span."""
         handle = cast("_H", self.handle_type(self))
         if not settings.enabled:
             return handle, None
-        context: Context | None = None
-        with guarded("starting a span"):
-            base = self.parent()
-            base = otel_context.get_current() if base is None else base
-            context = _scope.enter(base, self.scope)
-            first = {**self.attributes, **_scope.inherited(context, self.attributes), **self.begin_attributes()}
-            if site:
-                first[at.CODE_FILE], first[at.CODE_LINE], first[at.CODE_FUNCTION] = site
+        try:
+            base = self.context(otel_context.get_current())
+            context = _scope.enter(base, self.scope(base))
+            moment = self.begin(base, call)
+            handle._first = first = {
+                **self._identity,
+                **_scope.inherited(context),
+                at.SEQ: 0,
+                **self._rest,
+                **(site or {}),
+                **moment,
+            }
             first[at.SEQ] = tick()
-            handle._said.update(first)
-            handle.span = settings.get_tracer().start_span(
-                self.name,
-                context=context,
-                kind=self.kind,
-                attributes={key: safe for key, value in first.items() if (safe := safe_value(value)) is not None},
-                links=self.links() or None,
+            handle._life = instance_id()
+            handle.span = span = settings.get_tracer().start_span(
+                self.name, context, self.kind, first, self.links() or None
             )
-            context = trace.set_span_in_context(handle.span, context)
+            if settings.unusual_sampler:
+                span.set_attributes(first)
+            context = trace.set_span_in_context(span, self.inside(context))
+            handle._context = context
             if self.announces and settings.exporting:
-                settings.exporting.announce(handle.span)
+                settings.exporting.announce(span)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not the program's business
+            swallow("starting a span", error)
+            return handle, None
         return handle, context
 
-    def _end(self, handle: _H, error: BaseException | None) -> None:
-        if not settings.enabled:
+    def end(self, handle: _H, error: BaseException | None = None, result: Any = NOTHING) -> None:
+        """End the span that *handle* stands for.
+
+        A span begun before a fork is the parent process's to end.
+        """
+        if handle._life != instance_id() or handle._ended:
             return
-        with guarded("ending a span"):
-            span = handle.span
-            if error is not None and not isinstance(error, GeneratorExit):
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-                span.set_attribute(at.ERROR_TYPE, type(error).__qualname__)
-            self.finish(handle, error)
-            span.set_attribute(at.SEQ_END, tick())
-            span.end()
-
-
-def _detach(token: Any) -> None:
-    """Restore the context; one that was left in another task or thread is nobody's to restore."""
-    if token is not None:
+        late: dict[str, Any] = {}
+        span = handle.span
         try:
-            token.var.reset(token)
-        except (ValueError, AttributeError, RuntimeError):
-            return
+            if error is not None and not isinstance(error, GeneratorExit):
+                _record(span, error)
+            late = self.finish(handle, error, result)
+        except Exception as failure:  # noqa: BLE001
+            swallow("describing the end of a span", failure)
+        finally:
+            handle._ended = True
+            late[at.SEQ_END] = tick()
+            with guarded("ending a span"):
+                span.set_attributes(late)
+            with guarded("ending a span"):
+                span.end()
+
+    def _pop(self) -> tuple[_H, Any]:
+        """The entry this exit belongs to: of several at once, in threads or tasks, the one whose span is current."""
+        if len(self._open) > 1:
+            current = trace.get_current_span()
+            for place in reversed(range(len(self._open))):
+                if self._open[place][0].span is current:
+                    return self._open.pop(place)
+        return self._open.pop()
 
 
-def _call_site() -> tuple[str, int, str] | None:
+def _record(span: trace.Span, error: BaseException) -> None:
+    kind, text = type(error).__qualname__, safe_text(described(error))
+    span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"))
+    span.set_attribute(at.ERROR_TYPE, kind)
+    with guarded("recording an exception"):
+        span.record_exception(error, {"exception.message": text})
+
+
+def _place(code: CodeType, line: int) -> dict[str, Any]:
+    function = code.co_qualname if sys.version_info >= (3, 11) else code.co_name
+    return {at.CODE_FILE: _scope.relative(code.co_filename), at.CODE_LINE: line, at.CODE_FUNCTION: function}
+
+
+def _call_site() -> dict[str, Any] | None:
+    """Where the first frame that is not ours is."""
     frame = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith((_PACKAGE, "contextlib")):
+    while f"{frame.f_globals.get('__name__', '')}.".startswith(_OURS):
         if frame.f_back is None:
             return None
         frame = frame.f_back
-    code = frame.f_code
-    return _scope.relative(code.co_filename), frame.f_lineno, code.co_name
+    return _place(frame.f_code, frame.f_lineno)
 
 
-# -- wrapping functions: the span covers the whole run of the body, and its context is current only inside of it
+def original(function: Any) -> Any:
+    """What *function* was before `classmethod`, `staticmethod` or `functools.partial` was put around it."""
+    while True:
+        inner = function.func if isinstance(function, functools.partial) else getattr(function, "__func__", function)
+        if inner is function:
+            return function
+        function = inner
 
 
-def _wrap(operation: Operation[Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(_wrap(operation, function.__func__))  # type: ignore[return-value]
-    traced = operation.named_after(function)
-    bind = inspect.signature(function).bind if traced.captures else None
-
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Context | None]:
-        handle, context = traced._start(traced._site)
-        if bind is not None and settings.enabled:
-            capture_arguments(handle, bind, args, kwargs)
-        return handle, context
-
-    def done(handle: Any, result: Any) -> None:
-        if traced.captures and settings.enabled:
-            capture_result(handle, result)
-
-    if inspect.isasyncgenfunction(function):
-        return _wrap_async_generator(traced, function, begin)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            handle, context = begin(args, kwargs)
-            token = otel_context.attach(context) if context is not None else None
-            error: BaseException | None = None
-            try:
-                result = await function(*args, **kwargs)
-                done(handle, result)
-                return result
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                _detach(token)
-                traced._end(handle, error)
-
-        return call_async
-    if inspect.isgeneratorfunction(function):
-        return _wrap_generator(traced, function, begin)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        handle, context = begin(args, kwargs)
-        token = otel_context.attach(context) if context is not None else None
-        error: BaseException | None = None
-        try:
-            result = function(*args, **kwargs)
-            done(handle, result)
-            return result
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            _detach(token)
-            traced._end(handle, error)
-
-    return call
-
-
-def _wrap_generator(
-    traced: Operation[Any], function: Callable[..., Any], begin: Callable[..., Any]
-) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        handle, context = begin(args, kwargs)
-        error: BaseException | None = None
-        generator = function(*args, **kwargs)
-        step: Callable[[], Any] = generator.__next__
-        try:
-            while True:
-                token = otel_context.attach(context) if context is not None else None
-                try:
-                    item = step()
-                except StopIteration as stop:
-                    return stop.value
-                finally:
-                    _detach(token)
-                try:
-                    sent = yield item
-                    step = functools.partial(generator.send, sent)
-                except GeneratorExit:
-                    generator.close()
-                    raise
-                except BaseException as thrown:
-                    step = functools.partial(generator.throw, thrown)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            traced._end(handle, error)
-
-    return iterate
-
-
-def _wrap_async_generator(
-    traced: Operation[Any], function: Callable[..., AsyncIterator[Any]], begin: Callable[..., Any]
-) -> Callable[..., Any]:
-    @functools.wraps(function)
-    async def iterate(*args: Any, **kwargs: Any) -> Any:
-        handle, context = begin(args, kwargs)
-        error: BaseException | None = None
-        generator: Any = function(*args, **kwargs)
-        step: Callable[[], Any] = generator.__anext__
-        try:
-            while True:
-                token = otel_context.attach(context) if context is not None else None
-                try:
-                    item = await step()
-                except StopAsyncIteration:
-                    return
-                finally:
-                    _detach(token)
-                try:
-                    sent = yield item
-                    step = functools.partial(generator.asend, sent)
-                except GeneratorExit:
-                    await generator.aclose()
-                    raise
-                except BaseException as thrown:
-                    step = functools.partial(generator.athrow, thrown)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            traced._end(handle, error)
-
-    return iterate
+def name_of(function: Any) -> str:
+    """What a decorated callable is called."""
+    inner = original(function)
+    return str(getattr(inner, "__name__", None) or type(inner).__name__)
 
 
 @overload
@@ -331,9 +245,8 @@ def concept(make: Callable[..., Operation[Any]], first: _F) -> _F: ...
 def concept(make: Callable[..., Operation[Any]], first: str | None) -> Any: ...
 def concept(make: Callable[..., Operation[Any]], first: Any) -> Any:
     """Let a concept be written `@tool`, `@tool()`, `@tool("name")` and `with tool("name")`."""
-    if callable(first) or isinstance(first, (staticmethod, classmethod)):
-        function = getattr(first, "__func__", first)
-        return make(function.__name__)(first)
     if first is None:
-        return lambda function: make(getattr(function, "__func__", function).__name__)(function)
+        return lambda function: make(name_of(function))(function)
+    if callable(first) or isinstance(first, (staticmethod, classmethod)):
+        return make(name_of(first))(first)
     return make(first)

@@ -1,61 +1,77 @@
-"""Arguments and results on their way out: digests, and content where the program allows it."""
+"""Values on their way out: what attributes can carry, digests, and content where the program allows it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from driftline import attributes as at
 from driftline._guard import guarded
 from driftline._settings import settings
-from driftline.canonical import NotCanonical, digest
+from driftline.canonical import NotCanonical, canonical_json, digest
 
 if TYPE_CHECKING:
-    from driftline._operation import Handle
+    from driftline._handles import Handle
 
 _INT64 = 2**63
 
 
-def capture_arguments(handle: Handle, bind: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Say what a call was given: positional and keyword calls alike, defaults included, `self` left out."""
-    with guarded("reading arguments"):
-        try:
-            bound = bind(*args, **kwargs)
-        except TypeError:
-            return  # the call itself will raise it
-        bound.apply_defaults()
-        named = {name: value for name, value in bound.arguments.items() if name not in ("self", "cls")}
-        say_arguments(handle, named)
-
-
 def say_arguments(handle: Handle, value: Any) -> None:
     """Put digest and, with full capture, content of arguments on the span."""
-    _say(handle, value, at.ARGS_DIGEST, at.TOOL_ARGUMENTS)
+    handle.set_all(captured_arguments(value))
 
 
-def capture_result(handle: Handle, value: Any) -> None:
-    """Likewise of a result, unless the program said it itself."""
-    if at.RESULT_DIGEST not in handle._said:
-        _say(handle, value, at.RESULT_DIGEST, at.TOOL_RESULT)
+def say_result(handle: Handle, value: Any) -> None:
+    """Likewise of a result."""
+    handle.set_all(captured_result(value))
 
 
-def _say(handle: Handle, value: Any, digest_key: str, content_key: str) -> None:
+def captured_arguments(value: Any) -> dict[str, Any]:
+    """The attributes that say what a call was given, as far as the program lets it out."""
+    return _captured(value, at.ARGS_DIGEST, at.TOOL_ARGUMENTS)
+
+
+def captured_result(value: Any) -> dict[str, Any]:
+    """Likewise of what it returned."""
+    return _captured(value, at.RESULT_DIGEST, at.TOOL_RESULT)
+
+
+def _captured(value: Any, digest_key: str, content_key: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if settings.capture == "off":
+        return found
     with guarded("capturing a value"):
-        if settings.capture == "off":
-            return
-        try:
-            handle.set(digest_key, digest(value))
-        except (NotCanonical, RecursionError):
-            # No digest is better than one that differs between equal calls.
-            pass
+        said = safe_digest(value)
+        if said is not None:
+            found[digest_key] = said
         if settings.capture == "full":
-            handle.set(content_key, shortened(as_text(value)))
+            found[content_key] = shortened(safe_text(as_text(value)))
+    return found
+
+
+def safe_digest(value: Any) -> str | None:
+    """The digest of *value*; none is better than one that differs between equal calls."""
+    try:
+        return digest(value)
+    except (NotCanonical, RecursionError):
+        return None
 
 
 def as_text(value: Any) -> str:
-    """*value* as JSON text for reading; text stays as it is."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """*value* as JSON text, the canonical one where there is one; text stays as it is."""
+    if isinstance(value, str):
+        return value
+    try:
+        return canonical_json(value)
+    except (NotCanonical, RecursionError):
+        pass
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
 
 
 def shortened(text: str) -> str:
@@ -66,21 +82,53 @@ def shortened(text: str) -> str:
 
 def safe_value(value: Any) -> Any:
     """*value* in a form every exporter can encode; None when there is none."""
-    if isinstance(value, bool) or value is None:
+    with guarded("reading a value"):
+        return _safe(value)
+    return f"<unreadable {type(value).__qualname__}>"
+
+
+def texts(values: Iterable[object]) -> list[str]:
+    """*values* as the elements of a list of texts; what is empty says nothing."""
+    return [str(value) for value in values if value not in ("", None)]
+
+
+def safe_text(text: str) -> str:
+    """*text* that UTF-8 can carry: a lone surrogate would cost the whole batch it is sent in."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _safe(value: Any) -> Any:
+    kind = type(value)
+    if kind is str:
+        return shortened(safe_text(value))
+    if kind is bool or kind is float or value is None:
         return value
-    if isinstance(value, int):
-        return value if -_INT64 <= value < _INT64 else str(value)
-    if isinstance(value, float):
-        return value
+    if kind is int:
+        return value if -_INT64 <= value < _INT64 else as_text(value).strip('"')
+    if isinstance(value, (list, tuple)):
+        return _safe_list(value)
+    if isinstance(value, AbstractSet):
+        return _safe_list(sorted(value, key=str))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return shortened(safe_text(bytes(value).decode("utf-8", "replace")))
+    return _safe(_plain(value))
+
+
+def _plain(value: Any) -> str | int | float:
+    """What stands for a value of any other type."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, (str, int, float)) else str(value)
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if _has_surrogate(value) else value
-    if isinstance(value, Mapping):
-        return shortened(as_text(dict(value)))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = [safe_value(item) for item in value]
-        return items if all(isinstance(item, type(items[0])) for item in items) else [str(item) for item in items]
-    return str(value)
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return str.__str__(as_text(value) if isinstance(value, Mapping) else str(value))
 
 
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False
+def _safe_list(items: Sequence[Any]) -> list[Any]:
+    safe = [_safe(as_text(item) if isinstance(item, (list, tuple, AbstractSet, Mapping)) else item) for item in items]
+    if all(type(item) is type(safe[0]) for item in safe) and safe[:1] != [None]:
+        return safe
+    return ["" if item is None else str(item) for item in safe]

@@ -41,7 +41,7 @@ def _renew() -> None:
 
 
 def set_for_testing(instance: str) -> None:
-    """Make the process start over under a known id (`driftline.testing`)."""
+    """Make the process start over under a known id."""
     global _instance  # noqa: PLW0603
     _renew()
     _instance = instance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextvars import Token
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +17,48 @@ from driftline._settings import settings
 
 # Kept in the Context, not in a variable of ours: it follows whatever carries OpenTelemetry's own context.
 _KEY = otel_context.create_key("driftline.scope")
-_INHERITED = (at.AGENT, at.AGENT_INSTANCE, at.CONVERSATION, at.VARIANT)
-_CWD = str(Path.cwd()) + os.sep
+
+
+def _working_folder() -> str:
+    try:
+        return str(Path.cwd()) + os.sep
+    except OSError:  # deleted under our feet
+        return os.sep
+
+
+_CWD = _working_folder()
 
 
 def enter(base: Context, added: Mapping[str, str]) -> Context:
-    """*base* with the members of *added* in scope; a run id also goes into baggage."""
+    """*base* with the members of *added* in scope; a run id also goes into baggage.
+
+    What is scoped more narrowly ends: a new run is in no agent yet, and another agent is another instance.
+    """
     if not added:
         return base
     context = base
+    outer: dict[str, str] = dict(context.get(_KEY) or {})  # type: ignore[call-overload]
     if at.RUN_ID in added:
         context = baggage.set_baggage(at.RUN_ID, added[at.RUN_ID], context)
-    outer: dict[str, str] = dict(context.get(_KEY) or {})  # type: ignore[call-overload]
+        outer.pop(at.AGENT, None)
+        outer.pop(at.AGENT_INSTANCE, None)
     if at.AGENT in added:
         outer.pop(at.AGENT_INSTANCE, None)
-    return otel_context.set_value(_KEY, {**outer, **added}, context)
+    members = {key: value for key, value in added.items() if key != at.RUN_ID}
+    return otel_context.set_value(_KEY, {**outer, **members}, context)
 
 
-def inherited(context: Context, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The scope's attributes for a span that says *said* itself."""
-    scope: dict[str, str] = context.get(_KEY) or {}  # type: ignore[assignment]
-    found: dict[str, Any] = {key: scope[key] for key in _INHERITED if key in scope and key not in said}
+def inherited(context: Context) -> dict[str, Any]:
+    """The scope's attributes, for any span begun in *context*; what a span says itself goes over them."""
+    found: dict[str, Any] = {}
     run = current_run(context)
     if run:
         found[at.RUN_ID] = run
-    if settings.variant and at.VARIANT not in said and at.VARIANT not in found:
+    if settings.variant:
         found[at.VARIANT] = settings.variant
+    scope = context.get(_KEY)
+    if scope:
+        found.update(scope)  # type: ignore[call-overload]
     return found
 
 
@@ -53,4 +70,13 @@ def current_run(context: Context | None = None) -> str:
 
 def relative(file: str) -> str:
     """*file* relative to the folder the program was started in, where it lies inside."""
-    return file.removeprefix(_CWD)
+    return file.removeprefix(_CWD).replace(os.sep, "/")
+
+
+def detach(token: Token[Context] | None) -> None:
+    """Restore the context; one that was left in another task or thread is nobody's to restore."""
+    if token is not None:
+        try:
+            token.var.reset(token)
+        except (ValueError, AttributeError, RuntimeError):
+            return

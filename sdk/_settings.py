@@ -19,7 +19,7 @@ CAPTURES = ("off", "digests", "full")
 
 @dataclass
 class Settings:
-    """`capture`: what of arguments and results leaves the process; `limit`: their longest text in characters."""
+    """`capture`: what of arguments and results leaves the process; `limit`: the longest text in characters."""
 
     enabled: bool = True
     capture: Capture = "digests"
@@ -27,6 +27,8 @@ class Settings:
     variant: str = ""
     exporting: Exporting | None = None
     tracer: trace.Tracer | None = None
+    unusual_sampler: bool = True
+    """Not one of OpenTelemetry's own: it may drop the attributes that a span begins with."""
 
     def get_tracer(self) -> trace.Tracer:
         """The tracer spans are made with: of our provider, or of whatever the program has set."""
@@ -35,6 +37,8 @@ class Settings:
             tracer = trace.get_tracer("driftline", VERSION, tracer_provider=provider)
             if provider is None:
                 return tracer
+            own = "opentelemetry.sdk.trace.sampling"
+            self.unusual_sampler = type(getattr(provider, "sampler", None)).__module__ != own
             self.tracer = tracer
         return self.tracer
 

@@ -12,11 +12,13 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from enum import Enum
+from numbers import Integral, Real
 from typing import Any
 from uuid import UUID
 
@@ -44,9 +46,14 @@ def digest(value: Any) -> str:
         NotCanonical: as `canonical_json`.
     """
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        # Text that has no canonical value (NaN in it, say) stands for itself.
         with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(value)
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            return _sha256(canonical_json(json.loads(value)))
+    return _sha256(canonical_json(value))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _write(value: Any, depth: int) -> str:
@@ -61,8 +68,7 @@ def _write(value: Any, depth: int) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int):
-        # Integers beyond 2^53 are no JSON numbers that survive a parser; as text they stay distinct.
-        return str(int(value)) if -_SAFE <= value <= _SAFE else _text(str(int(value)))
+        return _integer(int(value))
     if isinstance(value, float):
         return _number(value)
     if depth > _MAX_DEPTH:
@@ -72,26 +78,37 @@ def _write(value: Any, depth: int) -> str:
 
 def _compound(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
-        members = sorted(
-            ((_key(key), item) for key, item in value.items()),
-            key=lambda pair: pair[0].encode("utf-16-be", "surrogatepass"),
-        )
+        named = {_key(key): item for key, item in value.items()}
+        if len(named) < len(value):
+            raise NotCanonical("two members have one name")
+        members = sorted(named.items(), key=_code_units)
         return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in members) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item, depth + 1) for item in value) + "]"
-    if isinstance(value, (set, frozenset, AbstractSet)):
+    if isinstance(value, AbstractSet):
         return "[" + ",".join(sorted(_write(item, depth + 1) for item in value)) + "]"
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return _text(bytes(value).hex())
-    if isinstance(value, (datetime, date, time)):
-        return _text(value.isoformat())
-    if isinstance(value, (Decimal, UUID)):
-        return _text(str(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _write({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, depth + 1)
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return _write(dump(mode="json"), depth + 1)
+    return _foreign(value)
+
+
+def _foreign(value: Any) -> str:
+    """What JSON has no type for, but everybody writes the same way."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _text(bytes(value).hex())
+    if isinstance(value, (date, time)):
+        return _text(value.isoformat())
+    if isinstance(value, (Decimal, UUID)):
+        return _text(str(value))
+    if isinstance(value, os.PathLike):
+        return _text(os.fsdecode(value))
+    if isinstance(value, Integral):  # numpy's integers are no int
+        return _integer(int(value))
+    if isinstance(value, Real):
+        return _number(float(value))
     raise NotCanonical(f"{type(value).__qualname__} has no canonical form")
 
 
@@ -103,8 +120,21 @@ def _key(key: Any) -> str:
     raise NotCanonical(f"a member is named by a {type(key).__qualname__}")
 
 
+def _code_units(member: tuple[str, Any]) -> bytes:
+    """Members sort by UTF-16 code units, not by code points."""
+    return member[0].encode("utf-16-be", "surrogatepass")
+
+
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _integer(value: int) -> str:
+    # Integers beyond 2^53 are no JSON numbers that survive a parser; as text they stay distinct. Hexadecimal beyond
+    # that, because Python refuses to write very long decimals.
+    if -_SAFE <= value <= _SAFE:
+        return str(value)
+    return f'"{value}"' if value.bit_length() < 1024 else f'"{value:#x}"'
 
 
 def _number(value: float) -> str:
@@ -115,7 +145,7 @@ def _number(value: float) -> str:
         return "0"
     if value.is_integer() and abs(value) < _SAFE:
         return str(int(value))
-    mantissa, _, exponent = repr(value).partition("e")
+    mantissa, _, exponent = float.__repr__(value).partition("e")
     sign = "-" if mantissa.startswith("-") else ""
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     fraction = "" if fraction == "0" else fraction

@@ -12,6 +12,9 @@ from typing import Any
 from driftline.errors import DriftlineError
 
 
+_NAMES = {dict: "an object", list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}
+
+
 class UnreadableRecording(DriftlineError):
     """A file is missing, no JSON, or not of the shape its importer reads; the message says where."""
 
@@ -86,7 +89,7 @@ def expect(value: Any, kind: type | tuple[type, ...], where: str, what: str) -> 
     """
     wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is int)
     if wrong:
-        found = "nothing" if value is None else f"{type(value).__name__} {_short(value)}"
+        found = "nothing" if value is None else f"{_NAMES.get(type(value), 'a value')} {_short(value)}"
         raise UnreadableRecording(f"{where}: expected {what}, found {found}", "is it a recording of this kind?")
     return value
 

@@ -4,43 +4,61 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from driftline.cli.input import Contents, framed_batches
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from driftline.collector.store import Store
 
 _TABLES = ("otel_traces", "steps", "memory_ops")
 
 
-@contextmanager
-def scratch_store() -> Iterator[Store]:
-    """An empty store with all views."""
-    from driftline.analyzers import install_views
-    from driftline.collector.store import open_store
+class Scratch:
+    """An empty store with all views, opened when the first spans come: a file that cannot be read is known before."""
 
-    with tempfile.TemporaryDirectory(prefix="driftline-check-", ignore_cleanup_errors=True) as folder:
-        store = open_store(folder)
-        try:
-            install_views(store)
-            yield store
-        finally:
-            store.close()
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._store: Store | None = None
 
+    @property
+    def store(self) -> Store:
+        """The store itself."""
+        if self._store is None:
+            from driftline.analyzers import install_views
+            from driftline.collector.store import open_store
 
-def load_file(store: Store, name: str) -> Contents:
-    """Put the spans of a file into *store*. The same bytes a second time add nothing.
+            folder = tempfile.TemporaryDirectory(prefix="driftline-check-", ignore_cleanup_errors=True)
+            self._store = open_store(self._stack.enter_context(folder))
+            self._stack.callback(self._store.close)
+            install_views(self._store)
+        return self._store
 
-    Raises:
-        UnreadableFile: it is not what its name says; what was read before that stays in the store.
-    """
-    contents = Contents(name)
-    for batch in framed_batches(contents):
-        store.insert_requests(batch, hashlib.sha256(batch).hexdigest())
-    return contents
+    def load(self, name: str) -> Contents:
+        """Put the spans of a file into the store. The same bytes a second time add nothing.
+
+        Raises:
+            UnreadableFile: it is not what its name says; what was read before that stays in the store.
+        """
+        contents = Contents(name)
+        for batch in framed_batches(contents):
+            self.store.insert_requests(batch, hashlib.sha256(batch).hexdigest())
+        return contents
+
+    def empty(self) -> None:
+        """Forget all spans."""
+        if self._store is not None:
+            for table in _TABLES:
+                self._store.command(f"TRUNCATE TABLE {table}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
 
 
 def read_file(name: str) -> Contents:
@@ -53,9 +71,3 @@ def read_file(name: str) -> Contents:
     for _ in framed_batches(contents):
         pass
     return contents
-
-
-def empty(store: Store) -> None:
-    """Forget all spans."""
-    for table in _TABLES:
-        store.command(f"TRUNCATE TABLE {table}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from driftline.analyzers.finding import NotChecked
     from driftline.cli.formats import Shown
     from driftline.cli.input import Contents
-    from driftline.collector.store import Store
+    from driftline.cli.scratch import Scratch
 
     Progress = Callable[[str, int, int], None]
 
@@ -56,7 +56,7 @@ def check(
     Exits 0 clean, 1 findings, 2 usage, configuration or input error, 3 internal error, 5 nothing to check.
     """
     from driftline.cli.input import STANDARD_INPUT
-    from driftline.cli.scratch import scratch_store
+    from driftline.cli.scratch import Scratch
     from driftline.cli.settings import config_from
 
     expect_format(fmt)
@@ -64,46 +64,46 @@ def check(
         raise typer.BadParameter("standard input (-) can be read only once", param_hint="FILE")
     settings = config_from(config, catalog, skew)
     compared = _read_baselines(baseline or [])
-    with scratch_store() as store, progress() as say:
+    with Scratch() as scratch, progress() as say:
         if each:
-            return _check_each(store, files, fmt, settings, compared, say)
-        shown = _judge(store, files, settings, compared, say)
+            return _check_each(scratch, files, fmt, settings, compared, say)
+        shown = _judge(scratch, files, settings, compared, say)
     write(render_shown(shown, fmt))
     return exit_codes.exit_code(shown.report)
 
 
 def _judge(
-    store: Store, files: list[str], settings: Config, compared: list[NotChecked], say: Progress, file: str = ""
+    scratch: Scratch, files: list[str], settings: Config, compared: list[NotChecked], say: Progress, file: str = ""
 ) -> Shown:
     """Load all *files* as one record and judge it."""
     from driftline.analyzers import analyse
     from driftline.cli.formats import Shown
-    from driftline.cli.scratch import load_file
+    from driftline.cli.input import STANDARD_INPUT
     from driftline.cli.sites import read_sites
 
     left_out = []
     for number, name in enumerate(files):
         say(f"reading {name}", number, len(files))
-        left_out.extend(_remark(load_file(store, name)))
-    report = analyse(store, config=settings, progress=say)
+        left_out.extend(_remark(scratch.load(name)))
+    report = analyse(scratch.store, config=settings, progress=say)
     report = replace(report, not_checked=(*left_out, *compared, *report.not_checked))
-    return Shown(report, file=file, fail_on=settings.fail_on, sites=read_sites(store, report))
+    shown = Shown(report, file=file, fail_on=settings.fail_on, sites=read_sites(scratch.store, report))
+    return shown if files[0] == STANDARD_INPUT else replace(shown, origin=files[0])
 
 
 def _check_each(
-    store: Store, files: list[str], fmt: str, settings: Config, compared: list[NotChecked], say: Progress
+    scratch: Scratch, files: list[str], fmt: str, settings: Config, compared: list[NotChecked], say: Progress
 ) -> int:
     """Judge the files one by one. One that cannot be read is named; the others are judged all the same."""
     from driftline.cli.formats import json_, render_all, renders_all
-    from driftline.cli.scratch import empty
 
     together = renders_all(fmt)
     collected: list[Shown] = []
     codes = []
     for name in files:
-        empty(store)
+        scratch.empty()
         try:
-            shown = _judge(store, [name], settings, compared, say, name)
+            shown = _judge(scratch, [name], settings, compared, say, name)
         except DriftlineError as error:
             remark(f"{error.what}\n  {error.todo}")
             if fmt == "json":

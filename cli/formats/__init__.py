@@ -34,13 +34,15 @@ class Site:
 class Shown:
     """A report, and what it takes to show it.
 
-    *file*: the file it is about, where each is judged alone. *fail_on*: the lowest severity that fails. *sites*: the
-    spans of its findings by (trace id, span id); under (trace id, '') the beginning of the run. *in_store*: whether
-    `driftline show` finds its findings. *url*: the server's pages.
+    *file*: the file it is about, where each is judged alone. *origin*: a file to hang findings on that have no place in
+    the program. *fail_on*: the lowest severity that fails. *sites*: the spans of its findings by (trace id, span id);
+    under (trace id, '') the beginning of the run. *in_store*: whether `driftline show` finds its findings. *url*: the
+    server's pages.
     """
 
     report: Report
     file: str = ""
+    origin: str = "driftline.toml"
     fail_on: Severity = "error"
     sites: Mapping[tuple[str, str], Site] = field(default_factory=dict)
     in_store: bool = False

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from driftline.analyzers.finding import Finding
     from driftline.cli.formats import Shown, Site
 
-_CONFIG = "driftline.toml"
-
 
 @dataclass(frozen=True)
 class Place:
@@ -24,7 +22,7 @@ class Place:
 
 
 def place_of(finding: Finding, shown: Shown) -> Place:
-    """The finding's call site; else that of one of its spans; else where its run begins; else the file judged."""
+    """The finding's call site; else that of one of its spans; else where its run begins; else its origin."""
     if finding.source:
         return Place(relative(finding.source.file), max(finding.source.line, 1), exact=True)
     spans = [shown.sites.get((span.trace_id, span.span_id)) for span in finding.spans]
@@ -32,7 +30,7 @@ def place_of(finding: Finding, shown: Shown) -> Place:
     for site in (*spans, *runs):
         if site and site.file:
             return Place(relative(site.file), max(site.line, 1))
-    return Place(relative(shown.file) if shown.file not in ("", "-") else _CONFIG, 1, recorded=False)
+    return Place(relative(shown.origin), 1, recorded=False)
 
 
 def place_of_site(site: Site | None, otherwise: Place) -> Place:

@@ -68,7 +68,7 @@ def _suspicions(
 
     @cache
     def compensations() -> Compensations:
-        return Compensations(calls, runs, config.catalogue, payloads)
+        return Compensations(record, calls, runs, config.catalogue, payloads)
 
     by_run: dict[str, list[Execution]] = defaultdict(list)
     for execution in same:
@@ -113,7 +113,7 @@ def _finding(suspicion: Suspicion, record: Record, payloads: Payloads) -> Findin
         detector=_NAME,
         anomaly=suspicion.anomaly,
         grade=suspicion.grade,
-        severity=severity_of(suspicion.grade, harmful=suspicion.harmful),
+        severity=suspicion.severity or severity_of(suspicion.grade),
         run_id=suspicion.run,
         workflow="",
         subject=evidence["subject"],

@@ -11,7 +11,7 @@ import polars as pl
 from driftline.analyzers.detectors.duplicate_effect.executions import Execution, in_order, objects, targets_differ
 from driftline.analyzers.detectors.duplicate_effect.repeated import doubts_of
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
-from driftline.analyzers.detectors.duplicate_effect.undone import Compensations
+from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
 
 if TYPE_CHECKING:
     from driftline.analyzers.catalogue import Catalogue
@@ -23,6 +23,7 @@ _WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("conversation call", ("conversation", "tool", "call_id")),
     ("conversation", ("conversation", "tool", "args_digest")),
 )
+_OTHER_WORLDS = "two runs may act on different worlds"
 
 
 def candidates(writes: pl.DataFrame, catalogue: Catalogue) -> dict[str, list[Execution]]:
@@ -64,36 +65,43 @@ def _over_runs(
     undone = compensations.of(members)
     standing: dict[str, Execution] = {}
     for execution in in_order(members):
-        if execution.perhaps_applied and execution.row not in undone.by:
+        if execution.perhaps_applied and (execution.row not in undone.by or execution.row in undone.unseen):
             held = standing.get(execution.run)
-            if held is None or (execution.proven and not held.proven):
+            if held is None or _rank(execution, undone) < _rank(held, undone):
                 standing[execution.run] = execution
     first, *later = in_order(standing.values()) or [None]
-    if first is None:
-        return
     for second in later:
-        if not (first.applied or second.applied) or (way != "key" and targets_differ(first, second)):
+        if first is None or not _tied(way, first, second):
             continue
-        if way == "conversation call" and first.args_digest and second.args_digest not in ("", first.args_digest):
-            continue
+        pair = (first, second)
+        complete = whole(first.run) and whole(second.run)
         proven = (
             way == "key"
-            and first.proven
-            and second.proven
+            and complete
             and not targets_differ(first, second)
-            and not {first.row, second.row} & undone.doubtful
-            and whole(first.run)
-            and whole(second.run)
+            and all(e.proven and (e.row not in undone.doubtful or e.row in undone.unseen) for e in pair)
         )
+        if not proven and any(e.row in undone.by for e in pair):
+            continue
         yield Suspicion(
             anomaly="repeated_across_runs",
             grade="definite" if proven else "possible",
             run=second.run,
-            live=(first, second),
-            doubts=()
-            if proven
-            else ("two runs may act on different worlds",)
-            if way != "key"
-            else doubts_of((first, second), undone, whole=whole(first.run) and whole(second.run)),
+            live=pair,
+            undone={row: by for row, by in undone.by.items() if row in {e.row for e in pair}},
+            doubts=() if proven else doubts_of(pair, undone, whole=complete) if way == "key" else (_OTHER_WORLDS,),
             same_by="key" if way == "key" else "call" if way == "conversation call" else way,
+            severity=undone.severity(pair) if proven else None,
         )
+
+
+def _rank(execution: Execution, undone: Undone) -> tuple[bool, bool]:
+    """Of one run's executions the one that speaks for it: one that stands, one that is proven, the first."""
+    return (execution.row in undone.by, not execution.proven)
+
+
+def _tied(way: str, first: Execution, second: Execution) -> bool:
+    if not (first.applied or second.applied) or (way != "key" and targets_differ(first, second)):
+        return False
+    other_arguments = first.args_digest and second.args_digest not in ("", first.args_digest)
+    return not (way == "conversation call" and other_arguments)

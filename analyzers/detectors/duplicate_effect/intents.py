@@ -82,12 +82,13 @@ def _declared(
     for group in _by(known, lambda e: json.dumps(intents[e.row], sort_keys=True)).values():
         undone = compensations.of(group)
         live = _representatives([e for e in group if e.row not in undone.by])
-        if len(live) < 2:
-            continue
         proven = [e for e in live if e.proven and e.row not in undone.doubtful]
+        if whole and len(proven) < 2 and undone.unseen:
+            proven = [e for e in _representatives([e for e in group if not undone.clearly(e)]) if e.proven]
         definite = whole and len(proven) > 1
         chosen = proven if definite else live
-        yield _suspicion(chosen, group, undone, intents[chosen[0].row] or {}, definite=definite)
+        if len(chosen) > 1:
+            yield _suspicion(chosen, group, undone, intents[chosen[0].row] or {}, definite=definite)
 
 
 def _undeclared(members: list[Execution], compensations: Compensations, payloads: Payloads) -> Iterator[Suspicion]:
@@ -127,6 +128,7 @@ def _suspicion(
         aside=tuple(e for e in group if e.row in undone.by and e.row not in rows),
         undone={row: by for row, by in undone.by.items() if row in {e.row for e in group}},
         intent=intent,
+        severity=undone.severity(live) if definite else None,
     )
 
 

@@ -8,6 +8,7 @@ from driftline.analyzers.detectors.duplicate_effect.executions import Execution
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
 from driftline.analyzers.detectors.duplicate_effect.ties import groups, proven_groups, same_call
 from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
+from driftline.analyzers.finding import Severity
 
 
 def judge_run(
@@ -20,12 +21,14 @@ def judge_run(
         undone = compensations.of(group)
         live = [e for e in group if e.perhaps_applied and e.row not in undone.by]
         if all(e.outcome == "refused" for e in group):
-            found.append(_suspicion("refused_repeat", group, group, undone, doubts=(), harmful=False))
+            found.append(_suspicion("refused_repeat", group, group, undone, doubts=(), severity="info"))
+        standing: list[Suspicion] = []
         for still in groups(live):
             if any(e.applied for e in still):
-                found.extend(_standing(still, group, undone, whole=whole))
+                standing.extend(_standing(still, group, undone, whole=whole))
             else:
                 undecided.append(still)
+        found.extend(_with_unseen(standing, group, undone) if whole and undone.unseen else standing)
     return found, undecided
 
 
@@ -35,6 +38,19 @@ def _standing(still: list[Execution], group: list[Execution], undone: Undone, *,
     if proven:
         return [_suspicion("repeated_effect", members, group, undone) for members in proven]
     return [_suspicion(_name(still), still, group, undone, doubts=doubts_of(still, undone, whole=whole))]
+
+
+def _with_unseen(standing: list[Suspicion], group: list[Execution], undone: Undone) -> list[Suspicion]:
+    """Repeats that are proved, although what took them back, or may have, could have got lost without a trace."""
+    found = list(standing)
+    for members in proven_groups([e for e in group if not undone.clearly(e)]):
+        rows = {e.row for e in members}
+        touched = [suspicion for suspicion in found if rows & {e.row for e in suspicion.live}]
+        if all(suspicion.grade != "definite" for suspicion in touched):
+            found = [suspicion for suspicion in found if suspicion not in touched]
+            severity = undone.severity(members)
+            found.append(_suspicion("repeated_effect", members, group, undone, severity=severity))
+    return found
 
 
 def doubts_of(live: Sequence[Execution], undone: Undone, *, whole: bool) -> tuple[str, ...]:
@@ -75,7 +91,7 @@ def _suspicion(
     undone: Undone,
     *,
     doubts: tuple[str, ...] | None = None,
-    harmful: bool = True,
+    severity: Severity | None = None,
 ) -> Suspicion:
     rows = {e.row for e in live}
     return Suspicion(
@@ -87,7 +103,7 @@ def _suspicion(
         aside=tuple(e for e in group if e.row not in rows),
         undone={row: by for row, by in undone.by.items() if row in {e.row for e in group}},
         doubts=doubts or (),
-        harmful=harmful,
+        severity=severity,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driftline.analyzers.detectors.duplicate_effect.executions import Execution
-from driftline.analyzers.finding import Grade
+from driftline.analyzers.finding import Grade, Severity
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Suspicion:
 
     `live`: the executions whose effects stand (or may stand), in order; `aside`: members of the same group that were
     undone, refused or failed; `undone`: row of a member -> its compensation; `same_by`: call, key, arguments or intent;
-    `doubts`: why it is not proved.
+    `doubts`: why it is not proved; `severity`: where it is not the one that goes with the grade.
     """
 
     anomaly: str
@@ -28,7 +28,7 @@ class Suspicion:
     undone: Mapping[int, Execution] = field(default_factory=dict)
     intent: Mapping[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
-    harmful: bool = True
+    severity: Severity | None = None
 
     @property
     def chain(self) -> list[Execution]:

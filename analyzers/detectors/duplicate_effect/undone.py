@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from driftline.analyzers.detectors.duplicate_effect.executions import Execution, Payloads, objects
+from driftline.analyzers.detectors.duplicate_effect.losses import Losses
+from driftline.analyzers.finding import Severity
 
 if TYPE_CHECKING:
     from driftline.analyzers.catalogue import Catalogue
+    from driftline.analyzers.record import Record
 
 _UNDOING_NAME = (
     r"(?i)(^|_|\b)(cancel|refund|undo|revert|void|rollback|roll_back|reverse|release|compensate|withdraw|retract)"
@@ -22,17 +25,36 @@ _UNDOING_NAME = (
 
 @dataclass
 class Undone:
-    """`by`: row of an undone execution -> what undid it. `doubtful`: rows that something may have undone."""
+    """`by`: row of an undone execution -> what undid it. `doubtful`: rows that something may have undone.
+
+    `unseen`: rows of both kinds whose compensation could get lost without a trace. That the effect was applied twice
+    is proved with and without it, so it lowers the harm of a finding and not its grade.
+    """
 
     by: dict[int, Execution] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
+    unseen: set[int] = field(default_factory=set)
+
+    def clearly(self, execution: Execution) -> bool:
+        """Whether *execution* was, or may have been, undone by something whose loss would show."""
+        return execution.row in (self.by.keys() | self.doubtful) - self.unseen
+
+    def severity(self, executions: Iterable[Execution]) -> Severity | None:
+        """How much harm is left of *executions* that all took effect; None: all of it."""
+        rows = [e.row for e in executions]
+        if sum(row not in self.by for row in rows) < 2:
+            return "info"
+        return "warning" if self.doubtful.intersection(rows) else None
 
 
 class Compensations:
     """The compensations of a record, found by run and by the call they name."""
 
-    def __init__(self, calls: pl.DataFrame, runs: Iterable[str], catalogue: Catalogue, payloads: Payloads) -> None:
+    def __init__(
+        self, record: Record, calls: pl.DataFrame, runs: Iterable[str], catalogue: Catalogue, payloads: Payloads
+    ) -> None:
         self._payloads = payloads
+        self._losses = Losses(record)
         self._undoes = {name: frozenset(tool.compensates) for name, tool in catalogue.tools.items() if tool.compensates}
         undoing = calls.filter(
             ~pl.col("replayed")
@@ -65,7 +87,7 @@ class Compensations:
         found = Undone()
         for call_id in {e.call_id for e in executions if e.call_id}:
             for compensation in self._by_call.get(call_id, ()):
-                self._take(compensation, [e for e in executions if self._names(compensation, e)], found)
+                self._take(compensation, [e for e in executions if self._names(compensation, e)], executions, found)
         for run in {e.run for e in executions}:
             for compensation in self._by_run.get(run, ()):
                 if compensation.targets:
@@ -83,9 +105,9 @@ class Compensations:
         same = [e for e in later if set(e.targets) & set(compensation.targets)]
         declared = [e for e in same if e.tool in self._undoes.get(compensation.tool, ())]
         if created or declared:
-            self._take(compensation, created or declared, found)
+            self._take(compensation, created or declared, executions, found)
         else:
-            found.doubtful.update(e.row for e in same)
+            self._doubt(compensation, same, executions, found)
 
     def _created(self, execution: Execution, compensation: Execution) -> bool:
         if execution.created:
@@ -95,8 +117,9 @@ class Compensations:
             for target in compensation.targets
         )
 
-    @staticmethod
-    def _take(compensation: Execution, candidates: list[Execution], found: Undone) -> None:
+    def _take(
+        self, compensation: Execution, candidates: list[Execution], group: Sequence[Execution], found: Undone
+    ) -> None:
         """The last of *candidates* that began before the compensation and was not undone yet is undone by it."""
         open_ones = [e for e in candidates if e.row not in found.by and e.perhaps_applied]
         before = [e for e in open_ones if e.order < compensation.order] or open_ones
@@ -104,5 +127,17 @@ class Compensations:
             return
         if compensation.applied:
             found.by[before[-1].row] = compensation
+            if not self._losses.would_show(compensation, group):
+                found.unseen.add(before[-1].row)
         else:
-            found.doubtful.update(e.row for e in before)
+            self._doubt(compensation, before, group, found)
+
+    def _doubt(
+        self, compensation: Execution, candidates: list[Execution], group: Sequence[Execution], found: Undone
+    ) -> None:
+        fresh = {e.row for e in candidates} - found.doubtful
+        found.doubtful |= fresh
+        if not self._losses.would_show(compensation, group):
+            found.unseen |= fresh
+        else:
+            found.unseen -= {e.row for e in candidates}

@@ -32,7 +32,9 @@ def title(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:
         return f"{tool} was called {times} with equal arguments and equal results while nothing changed"
     if anomaly == "repeated_across_runs":
         verb = "was applied" if grade == "definite" else "was probably applied"
-        return f"{tool} {verb}{on} in this run although run {first['run_id']} had applied it already"
+        other = f"run {first['run_id']}"
+        order = f"although {other} had applied it already" if evidence["in_order"] else f"and in {other} as well"
+        return f"{tool} {verb}{on} in this run {order}{_taken_back(evidence)}"
     if anomaly == "double_intent":
         return _double_intent(grade, evidence)
     if anomaly == "retry_after_success":
@@ -46,7 +48,8 @@ def title(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:
         )
     all_of = "both" if evidence["times"] == 2 else f"all {evidence['times']}"
     said = all(e["outcome_source"] == "explicit" for e in live(evidence))
-    return f"{tool} ran {times}{on} and {all_of} were {'' if said else 'probably '}applied{_how(evidence)}"
+    applied = f"{tool} ran {times}{on} and {all_of} were {'' if said else 'probably '}applied"
+    return f"{applied}{_how(evidence)}{_taken_back(evidence)}"
 
 
 def explanation(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> Explanation:
@@ -94,6 +97,12 @@ def _how(evidence: Mapping[str, Any]) -> str:
     if evidence["gap_ms"] is not None or evidence["in_order"]:
         return f": {name(second)} began{_when(evidence)} {name(first)} had ended"
     return f": the repeat was made by {evidence['repeated_by']}"
+
+
+def _taken_back(evidence: Mapping[str, Any]) -> str:
+    """What undid which of the executions that are said to be applied."""
+    gone = [(e["role"], e["undone_by"]["tool"]) for e in live(evidence) if e["undone_by"]]
+    return f"; {' and '.join(f'{tool} took back the {place}' for place, tool in gone)}" if gone else ""
 
 
 def _when(evidence: Mapping[str, Any]) -> str:
@@ -153,7 +162,8 @@ def _undone(evidence: Mapping[str, Any]) -> list[str]:
         return []
     numbers = {id(e): str(n) for n, e in enumerate(evidence["executions"], start=1)}
     taken = [f"Execution {numbers[id(e)]} was undone by {e['undone_by']['tool']}." for e in gone]
-    return [*taken, f"What stays: execution {' and '.join(numbers[id(e)] for e in stay)}."]
+    left = f"execution {' and '.join(numbers[id(e)] for e in stay)}" if stay else "none of them"
+    return [*taken, f"What stays: {left}."]
 
 
 def _short(value: Any) -> str:
@@ -177,7 +187,8 @@ def _however(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> str:
             "`intent` or `one_per` in the tool catalogue decides it."
         )
     if grade == "definite":
-        return (
-            f"One intended effect is applied once. It was applied {times}, and nothing in the record undoes a repeat."
-        )
+        said = f"One intended effect is applied once. It was applied {times}"
+        if any(e["undone_by"] for e in live(evidence)):
+            return f"{said}, and had to be taken back elsewhere."
+        return f"{said}, and nothing in the record undoes a repeat."
     return f"One intended effect is applied once. It was probably applied {times}; the record does not prove it."

@@ -84,7 +84,10 @@ def load_config(path: str | Path | None = None, known: Mapping[str, tuple[str, .
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"the config {file} is not valid TOML: {error}", "mend that line") from error
     if file.name == "pyproject.toml":
-        data = data.get("tool", {}).get("driftline", {})
+        tool = data.get("tool", {})
+        data = tool.get("driftline", {}) if isinstance(tool, dict) else {}
+    if not isinstance(data, dict):
+        raise InvalidConfig(f"{file}: tool.driftline is not a table", "write [tool.driftline] and settings in it")
     return _parse(file, data, known or {})
 
 
@@ -92,7 +95,7 @@ def _find() -> Path | None:
     if Path("driftline.toml").is_file():
         return Path("driftline.toml")
     project = Path("pyproject.toml")
-    if project.is_file() and "[tool.driftline" in project.read_text(encoding="utf-8"):
+    if project.is_file() and "[tool.driftline" in project.read_text("utf-8", "replace"):
         return project
     return None
 
@@ -103,6 +106,10 @@ def _parse(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, .
     fail_on = data.get("fail_on", "error")
     _expect(fail_on, SEVERITIES, f"{file}: fail_on = {fail_on!r} is no severity")
     severity: dict[str, str] = {}
+    if not isinstance(data.get("severity", {}), dict):
+        raise InvalidConfig(
+            f"{file}: severity = {data['severity']!r} is not a table", "write [severity] and rules in it"
+        )
     for name, value in data.get("severity", {}).items():
         entries = (
             {f"{name}.{anomaly}": word for anomaly, word in value.items()} if isinstance(value, dict) else {name: value}
@@ -116,10 +123,16 @@ def _parse(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, .
     loop_min = data.get("loop_min", 4)
     if not isinstance(loop_min, int) or loop_min < 2:
         raise InvalidConfig(f"{file}: loop_min = {loop_min!r}", "use a whole number of at least 2")
+    if not isinstance(data.get("catalog", ""), str):
+        raise InvalidConfig(f"{file}: catalog = {data['catalog']!r} is not a file name", 'write catalog = "tools.toml"')
     catalogue = load_catalogue(file.parent / data["catalog"]) if "catalog" in data else Catalogue()
+    try:
+        skew_ms = parse_skew(str(data.get("skew", "auto")))
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{file}: skew: {error.what}", error.todo) from error
     return Config(
         fail_on=fail_on,
-        skew_ms=parse_skew(str(data.get("skew", "auto"))),
+        skew_ms=skew_ms,
         catalogue=catalogue,
         severity=severity,
         loop_min=loop_min,

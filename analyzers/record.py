@@ -43,7 +43,7 @@ class Record:
         self.trace_runs = trace_runs
         self.spans = _resolve(spans, self.tree, trace_runs)
         self.memory = _join_memory(memory, self.spans)
-        self._ticks = ticks
+        self.ticks = ticks
         self._store: Store | None = None
         self._executions: tuple[Config, pl.DataFrame] | None = None
 
@@ -63,7 +63,7 @@ class Record:
     @cached_property
     def completeness(self) -> Completeness:
         """What of each run the recording is known to lack."""
-        return Completeness.of(self.spans, self._ticks)
+        return Completeness.of(self.spans, self.ticks)
 
     def executions(self, config: Config) -> pl.DataFrame:
         """Every execution of a call with its effect (see `calls.executions`), computed once a record and config."""

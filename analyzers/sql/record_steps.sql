@@ -1,6 +1,7 @@
 -- The spans of chosen traces in canonical terms, times as nanoseconds. {wanted}: trace ids; empty = all in scope.
 SELECT
-    trace_id, span_id, parent_id, run_id AS said_run, conversation_id, workflow, service, service_version, instance, host,
+    trace_id, span_id, parent_id, run_id AS said_run, run_parent_id, conversation_id, workflow, service, service_version,
+    instance, host,
     clock, scope, dialect, name, kind, operation, span_kind,
     toUnixTimestamp64Nano(started_at) AS start_ns, toUnixTimestamp64Nano(ended_at) AS end_ns,
     status, status_message, error_type, agent AS said_agent, agent_instance AS said_instance, variant, step_name,

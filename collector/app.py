@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from driftline.collector import otlp
 from driftline.collector.collector import Collector
+
+_OTHER_SIGNALS = ("/v1/logs", "/v1/metrics", "/v1development/profiles")
 
 
 def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> Starlette:
@@ -27,14 +32,18 @@ def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> S
             # Decoding and fsync block; the event loop serves others meanwhile.
             accepted = await run_in_threadpool(work)
         except otlp.RefusedRequest as error:
-            if error.http != 503:
+            if error.http != 503:  # the collector counts its own
                 collector.refuse(type(error).__name__)
             return _refusal(error, content_type)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         answer, kind = otlp.success(content_type, accepted.rejected, accepted.reason)
         return Response(answer, media_type=kind)
 
     async def other_signal(request: Request) -> Response:
-        error = otlp.SignalNotSupported(f"driftline takes traces, not {request.url.path}", "send them elsewhere")
+        error = otlp.SignalNotSupported(
+            f"driftline takes traces, not {request.url.path}", "turn this exporter off or send it elsewhere"
+        )
         return _refusal(error, request.headers.get("content-type", ""))
 
     async def healthy(_: Request) -> Response:
@@ -47,25 +56,39 @@ def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> S
     return Starlette(
         routes=[
             Route("/v1/traces", traces, methods=["POST"]),
-            Route("/v1/logs", other_signal, methods=["POST"]),
-            Route("/v1/metrics", other_signal, methods=["POST"]),
+            *(Route(path, other_signal, methods=["POST"]) for path in _OTHER_SIGNALS),
             Route("/healthz", healthy),
             Route("/readyz", ready),
-        ]
+        ],
+        exception_handlers={HTTPException: _misdirected},
     )
 
 
 async def _read(request: Request, limit: int) -> bytes:
+    too_large = otlp.BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) > limit:
+        raise too_large
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise otlp.BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
+            raise too_large
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _refusal(error: otlp.RefusedRequest, content_type: str) -> Response:
+async def _misdirected(request: Request, error: Any) -> Response:
+    """A wrong path or method: OTLP wants a Status body there too."""
+    wrong = otlp.WrongPlace(
+        f"{request.method} {request.url.path} is not taken here", "send traces with POST to /v1/traces"
+    )
+    return _refusal(wrong, request.headers.get("content-type", ""), error.status_code, dict(error.headers or {}))
+
+
+def _refusal(
+    error: otlp.RefusedRequest, content_type: str, status: int | None = None, headers: dict[str, str] | None = None
+) -> Response:
     body, kind = otlp.failure(error, content_type)
-    headers = {"Retry-After": "2"} if error.http == 503 else {}
-    return Response(body, error.http, headers, kind)
+    status = status or error.http
+    return Response(body, status, {**(headers or {}), **({"Retry-After": "2"} if status == 503 else {})}, kind)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from driftline.collector.dead_letters import DeadLetters
 from driftline.collector.nested import flatten_nested
-from driftline.collector.otlp import Accepted, LogFull, accept, framed, parse
+from driftline.collector.otlp import Accepted, LogFull, ShuttingDown, accept, framed, parse
 from driftline.collector.store.errors import BatchRefused
-from driftline.collector.wal import Segment, WriteAheadLog
+from driftline.collector.wal import Contents, Segment, WriteAheadLog
 
 _log = logging.getLogger("driftline.collector")
 
 _SEGMENT_BYTES = 16 * 2**20
 _IDLE = 0.1  # seconds without a request after which a segment is handed on: what was sent is soon seen
+_SEGMENT_AGE = 0.5  # seconds after which it is handed on although requests keep coming
 _GROUP = 512  # requests that share one fsync at most
+_GROUP_BYTES = 64 * 2**20
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_Item = tuple[bytes, int, "Future[None]"]
 
 
 class SpanStore(Protocol):
@@ -41,7 +45,7 @@ class Stats:
     acknowledged: int = 0
     stored: int = 0
     rejected: int = 0
-    refused: dict[str, int] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     log_bytes: int = 0
     waiting_segments: int = 0
     dead_letters: int = 0
@@ -54,26 +58,29 @@ class Collector:
 
     def __init__(self, store: SpanStore, folder: str | Path, *, log_limit: int = 4 * 2**30) -> None:
         self._store = store
-        self._folder = Path(folder)
         self._limit = log_limit
-        self._wal = WriteAheadLog(self._folder / "log")
-        self._queue: queue.Queue[tuple[bytes, int, Future[None]] | None] = queue.Queue(maxsize=4096)
+        self._wal = WriteAheadLog(Path(folder) / "log")
+        self._dead = DeadLetters(Path(folder) / "dead-letter")
+        self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=4096)
         self._segments: queue.Queue[Segment | None] = queue.Queue()
         self._unstored = 0
         self._settled = threading.Condition()
+        self._door = threading.Lock()  # nothing enters the queue behind the word that ends it
+        self._closed = False
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._stats = Stats(dead_letters=len(list(self.dead_letters.glob("*.wal"))))
+        self._stats = Stats()
 
     @property
     def dead_letters(self) -> Path:
-        """The folder of batches that ClickHouse refused, each with its reason."""
-        return self._folder / "dead-letter"
+        """The folder of requests that ClickHouse refused, each batch with its reason."""
+        return self._dead.folder
 
     def start(self) -> None:
         """Begin; what an earlier process left in the log is stored first."""
         for segment in self._wal.closed_segments():
-            self._hand_on(segment)
+            self._count(unstored=segment.read().spans)
+            self._segments.put(segment)
         for target in (self._write, self._drain):
             thread = threading.Thread(target=target, name=f"driftline-{target.__name__[1:]}", daemon=True)
             thread.start()
@@ -81,6 +88,11 @@ class Collector:
 
     def stop(self, timeout: float = 30.0) -> None:
         """Take nothing more, store what was acknowledged as far as *timeout* allows; the rest stays in the log."""
+        with self._door:
+            if self._closed or not self._threads:
+                self._closed = True
+                return
+            self._closed = True
         self._queue.put(None)
         self._threads[0].join(timeout)
         self.flush(timeout)
@@ -94,14 +106,14 @@ class Collector:
         Raises:
             RefusedRequest: one of its kinds; says what is wrong.
         """
-        with self._settled:
-            self._stats.received += 1
+        self._count(received=1)
         request = parse(body, content_type)
+        request.DiscardUnknownFields()  # what a newer protocol adds, ClickHouse's reader need not know
         flatten_nested(request)
         accepted = accept(request)
-        self._stats.rejected += accepted.rejected
         if accepted.spans:
             self.submit(accepted.request.SerializeToString(), accepted.spans)
+        self._count(rejected=accepted.rejected)
         return accepted
 
     def submit(self, request: bytes, spans: int) -> None:
@@ -109,25 +121,31 @@ class Collector:
 
         Raises:
             LogFull: the log has reached its limit, or the disk refused.
+            ShuttingDown: `stop` was called.
         """
         if self._wal.size > self._limit:
             self.refuse("log full")
             raise LogFull(f"the write-ahead log is at its limit of {self._limit // 2**20} MiB", "retry later")
         done: Future[None] = Future()
         try:
-            self._queue.put((framed(request), spans, done), timeout=10)
+            with self._door:
+                if self._closed:
+                    raise ShuttingDown("the collector is stopping", "retry later")
+                self._queue.put_nowait((framed(request), spans, done))
         except queue.Full:
             self.refuse("overload")
             raise LogFull("too many requests wait for the disk", "retry later") from None
         try:
             done.result()
-        except OSError as error:
+        except Exception as error:
             self.refuse("disk")
-            raise LogFull(f"the log cannot be written: {error.strerror}", "free disk space; retry later") from error
+            why = getattr(error, "strerror", None) or error
+            raise LogFull(f"the log cannot be written: {why}", "free disk space; retry later") from error
 
     def refuse(self, reason: str) -> None:
         """Count a request that was not taken."""
-        self._stats.refused[reason] += 1
+        with self._settled:
+            self._stats.refused[reason] += 1
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything acknowledged can be queried; false if that took longer than *timeout* seconds."""
@@ -136,108 +154,113 @@ class Collector:
 
     def stats(self) -> dict[str, Any]:
         """The counters, as JSON-able data."""
-        self._stats.log_bytes = self._wal.size
-        self._stats.waiting_segments = self._segments.qsize()
-        return asdict(self._stats)
+        with self._settled:
+            found = dict(vars(self._stats), refused=dict(self._stats.refused))
+        found.update(log_bytes=self._wal.size, waiting_segments=self._segments.qsize(), dead_letters=self._dead.count())
+        return found
+
+    def _count(self, unstored: int = 0, **numbers: int) -> None:
+        with self._settled:
+            self._unstored += unstored
+            for name, number in numbers.items():
+                setattr(self._stats, name, getattr(self._stats, name) + number)
+            if unstored < 0:
+                self._settled.notify_all()
 
     # -- writer thread
 
     def _write(self) -> None:
-        while True:
-            try:
-                first = self._queue.get(timeout=_IDLE)
-            except queue.Empty:
+        ending = False
+        while not ending:
+            group, ending = self._next_group()
+            if group:
+                self._append(group)
+            if ending or not group or self._wal.open_size > _SEGMENT_BYTES or self._wal.open_age > _SEGMENT_AGE:
                 self._rotate()
-                continue
-            if first is None:
-                self._rotate()
-                return
-            group = [first]
-            ending = False
-            while len(group) < _GROUP:
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if item is None:
-                    ending = True
-                    break
-                group.append(item)
-            self._append(group)
-            if ending:
-                self._rotate()
-                return
 
-    def _append(self, group: list[tuple[bytes, int, Future[None]]]) -> None:
+    def _next_group(self) -> tuple[list[_Item], bool]:
+        """The requests that wait, to share one fsync; and whether they are the last."""
+        group: list[_Item] = []
+        size = 0
+        try:
+            item = self._queue.get(timeout=_IDLE)
+            while item is not None:
+                group.append(item)
+                size += len(item[0])
+                if len(group) >= _GROUP or size >= _GROUP_BYTES:
+                    return group, False
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return group, False
+        return group, True
+
+    def _append(self, group: list[_Item]) -> None:
         spans = sum(count for _, count, _ in group)
         try:
             self._wal.append([(payload, count) for payload, count, _ in group])
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the sender is told; the next group finds a fresh segment
+            self._rotate()
             for _, _, done in group:
                 done.set_exception(error)
             return
-        with self._settled:
-            self._unstored += spans
-            self._stats.acknowledged += spans
+        self._count(unstored=spans, acknowledged=spans)
         for _, _, done in group:
             done.set_result(None)
-        if self._wal.open_size > _SEGMENT_BYTES:
-            self._rotate()
 
     def _rotate(self) -> None:
         segment = self._wal.rotate()
         if segment:
             self._segments.put(segment)
 
-    def _hand_on(self, segment: Segment) -> None:
-        with self._settled:
-            self._unstored += segment.read()[1]
-        self._segments.put(segment)
-
     # -- drain thread
 
     def _drain(self) -> None:
         while (segment := self._segments.get()) is not None:
-            payload, spans = segment.read()
-            for wait in self._waits():
+            for wait in _waits():
                 try:
-                    self._store.insert_requests(payload, segment.token)
-                except BatchRefused as refusal:
-                    self._quarantine(segment, refusal)
+                    contents = segment.read()
+                    if contents.damaged:
+                        self._dead.keep(segment.token, contents.damaged, "a record's checksum is wrong", "damaged")
+                    stored = self._insert(segment.token, contents)
+                    self._wal.forget(segment)
                 except Exception as error:  # noqa: BLE001 - whatever ails the store, the log keeps the batch
-                    self._stats.trouble = str(error).splitlines()[0]
-                    _log.warning("ClickHouse did not take a batch, it stays in the log: %s", self._stats.trouble)
+                    self._troubled(error)
                     if self._stopping.wait(wait):
                         return
-                    continue
                 else:
-                    self._stats.stored += spans
-                    self._stats.trouble = ""
-                    self._stats.last_insert = time.time()
-                    self._wal.forget(segment)
-                break
-            with self._settled:
-                self._unstored -= spans
-                self._settled.notify_all()
+                    self._count(unstored=-contents.spans, stored=stored)
+                    break
 
-    def _waits(self) -> Any:
-        yield from _BACKOFF
-        while True:
-            yield _BACKOFF[-1]
+    def _insert(self, token: str, contents: Contents) -> int:
+        """Store a batch; if ClickHouse refuses it, its requests one by one, setting aside those it refuses again."""
+        stored = contents.spans
+        try:
+            if contents.records:
+                self._store.insert_requests(contents.batch, token)
+        except BatchRefused as refusal:
+            bad = [r for n, r in enumerate(contents.records) if not self._goes_in(r[0], f"{token}-{n}")]
+            if bad:
+                self._dead.keep(token, [request for request, _ in bad], str(refusal), "refused")
+            stored -= sum(spans for _, spans in bad)
+        with self._settled:
+            self._stats.trouble, self._stats.last_insert = "", time.time()
+        return stored
 
-    def _quarantine(self, segment: Segment, refusal: BatchRefused) -> None:
-        """Store what can be stored of a refused batch, request by request, and set the rest aside."""
-        bad: list[bytes] = []
-        for number, payload in enumerate(segment.records()):
-            try:
-                self._store.insert_requests(payload, f"{segment.token}-{number}")
-            except BatchRefused:
-                bad.append(payload)
-        self.dead_letters.mkdir(exist_ok=True)
-        if bad:
-            (self.dead_letters / segment.path.name).write_bytes(b"".join(bad))
-            reason = {"token": segment.token, "requests": len(bad), "reason": str(refusal), "at": time.time()}
-            (self.dead_letters / f"{segment.token}.json").write_text(json.dumps(reason, indent=1))
-            self._stats.dead_letters += 1
-            _log.error("%d requests were set aside in %s: %s", len(bad), self.dead_letters, refusal)
-        self._wal.forget(segment)
+    def _goes_in(self, request: bytes, token: str) -> bool:
+        try:
+            self._store.insert_requests(request, token)
+        except BatchRefused:
+            return False
+        return True
+
+    def _troubled(self, error: Exception) -> None:
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        with self._settled:
+            self._stats.trouble = text
+        _log.warning("ClickHouse did not take a batch, it stays in the log: %s", text)
+
+
+def _waits() -> Any:
+    yield from _BACKOFF
+    while True:
+        yield _BACKOFF[-1]

@@ -1,7 +1,8 @@
 """Attribute values that have no columns: maps, and arrays inside arrays, become JSON text before they are stored.
 
-ClickHouse reads scalars and flat arrays itself; a recursive type it cannot. Most requests hold no such value, so the
-bytes are searched for one first, and only a request with a candidate is walked in Python.
+ClickHouse reads scalars and flat arrays itself; a recursive type it cannot, and an empty array it cannot tell from
+none. Most requests hold no such value, so the bytes are searched for one first, and only a request with a candidate is
+walked in Python. The text is that of the OpenTelemetry ClickHouse exporter: members sorted, 1.0 written as 1.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-# A KeyValue's value (tag 0x12) that is a map (0x32), or an array's element (0x0A) that is an array or a map. Lengths
-# follow each tag; a match counts only if the inner length fits the outer one, so text seldom looks like one.
+# A KeyValue's value (tag 0x12) that is a map (0x32) or an empty array (0x2A 0x00), or an array's element (0x0A) that is
+# an array or a map. Lengths follow each tag; a match counts only if the inner length fits the outer one, so text seldom
+# looks like one.
 _CANDIDATE = re.compile(
-    rb"(?=(?:\x12(?P<outer>[\x80-\xff]{0,4}[\x00-\x7f])\x32(?P<inner>[\x80-\xff]{0,4}[\x00-\x7f]))"
-    rb"|(?:\x0a(?P<outer2>[\x80-\xff]{0,4}[\x00-\x7f])[\x2a\x32](?P<inner2>[\x80-\xff]{0,4}[\x00-\x7f])))",
-    re.DOTALL,
+    rb"\x12(?=(?P<empty>\x02\x2a\x00)|(?P<outer>[\x80-\xff]{0,4}[\x00-\x7f])\x32(?P<inner>[\x80-\xff]{0,4}[\x00-\x7f]))"
+    rb"|\x0a(?=(?P<outer2>[\x80-\xff]{0,4}[\x00-\x7f])[\x2a\x32](?P<inner2>[\x80-\xff]{0,4}[\x00-\x7f]))",
 )
+
+_LONG = 1e21  # from here on a double is written with an exponent
 
 
 def flatten_nested(request: ExportTraceServiceRequest, wire: bytes | None = None) -> bool:
@@ -43,6 +46,8 @@ def flatten_nested(request: ExportTraceServiceRequest, wire: bytes | None = None
 def may_hold_nested(wire: bytes) -> bool:
     """Whether the bytes of a request may hold a nested value; never false when they do (minimal varints assumed)."""
     for match in _CANDIDATE.finditer(wire):
+        if match["empty"] is not None:
+            return True
         first = match["outer"] is not None
         outer, inner = (match["outer"], match["inner"]) if first else (match["outer2"], match["inner2"])
         if _number(outer) == 1 + len(inner) + _number(inner):
@@ -62,8 +67,10 @@ def value_of(value: AnyValue) -> Any:
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     plain = getattr(value, kind)
-    if isinstance(plain, float) and not math.isfinite(plain):
-        return str(plain)
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            return str(plain)
+        return int(plain) if plain.is_integer() and abs(plain) < _LONG else plain
     return plain
 
 
@@ -72,12 +79,15 @@ def _rewrite(attributes: Any) -> bool:
     for attribute in attributes:
         value = attribute.value
         if value.HasField("kvlist_value") or (
-            value.HasField("array_value")
-            and any(item.HasField("array_value") or item.HasField("kvlist_value") for item in value.array_value.values)
+            value.HasField("array_value") and _has_no_columns(value.array_value.values)
         ):
-            value.string_value = json.dumps(value_of(value), ensure_ascii=False, separators=(",", ":"))
+            value.string_value = json.dumps(value_of(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             changed = True
     return changed
+
+
+def _has_no_columns(elements: Any) -> bool:
+    return not elements or any(item.HasField("array_value") or item.HasField("kvlist_value") for item in elements)
 
 
 def _number(varint: bytes) -> int:

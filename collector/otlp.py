@@ -22,8 +22,10 @@ MAX_BODY = 64 * 1024 * 1024
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
+_LONGEST_MESSAGE = 1000
+
 # google.rpc.Code
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
+INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 5, 8, 12, 14
 
 
 class RefusedRequest(DriftlineError):
@@ -48,10 +50,22 @@ class BodyTooLarge(RefusedRequest):
     http, code = 413, RESOURCE_EXHAUSTED
 
 
+class WrongPlace(RefusedRequest):
+    """A path or method that takes nothing."""
+
+    http, code = 404, NOT_FOUND
+
+
 class SignalNotSupported(RefusedRequest):
     """Logs or metrics: not taken, and said so, as nothing acknowledged may be lost."""
 
     http, code = 501, UNIMPLEMENTED
+
+
+class ShuttingDown(RefusedRequest):
+    """The collector takes no more."""
+
+    http, code = 503, UNAVAILABLE
 
 
 class LogFull(RefusedRequest):
@@ -82,11 +96,10 @@ def decompress(body: bytes, encoding: str, limit: int = MAX_BODY) -> bytes:
     if word in ("", "identity"):
         data = body
     elif word in ("gzip", "x-gzip", "deflate"):
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
         try:
-            data = unpacker.decompress(body, limit + 1)
-            if len(data) <= limit and not unpacker.eof:
-                raise UnreadableBody(f"the {word} body is cut short", "send it whole")
+            data = _unpack(body, limit + 1)
+        except EOFError as error:
+            raise UnreadableBody(f"the {word} body is cut short", "send it whole") from error
         except zlib.error as error:
             raise UnreadableBody(f"the body is not valid {word}: {error}", "check Content-Encoding") from error
     else:
@@ -94,6 +107,24 @@ def decompress(body: bytes, encoding: str, limit: int = MAX_BODY) -> bytes:
     if len(data) > limit:
         raise BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
     return data
+
+
+def _unpack(body: bytes, limit: int) -> bytes:
+    """Unpack gzip (of one member or several) or zlib data; stops at *limit* bytes."""
+    parts, room = [], limit
+    while True:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        part = unpacker.decompress(body, room)
+        parts.append(part)
+        room -= len(part)
+        if room <= 0:
+            break
+        if not unpacker.eof:
+            raise EOFError
+        body = unpacker.unused_data
+        if not body:
+            break
+    return b"".join(parts)
 
 
 def parse(body: bytes, content_type: str) -> ExportTraceServiceRequest:
@@ -106,11 +137,12 @@ def parse(body: bytes, content_type: str) -> ExportTraceServiceRequest:
     kind = media_type(content_type)
     if kind == PROTOBUF:
         try:
-            return ExportTraceServiceRequest.FromString(body)
+            request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(body)
         except DecodeError as error:
             raise UnreadableBody(
                 f"the body ({len(body)} bytes) is not an OTLP trace request in protobuf", "is it cut short?"
             ) from error
+        return request
     if kind == JSON:
         return parse_json(body)
     raise UnsupportedEncoding(f"content type {content_type!r} is not supported", f"use {PROTOBUF} or {JSON}")
@@ -139,9 +171,11 @@ def request_from(data: Any) -> ExportTraceServiceRequest:
         raise UnreadableBody("the JSON body is not an object", 'expected {"resourceSpans": [...]}')
     try:
         _ids_to_base64(data)
-        return ParseDict(data, ExportTraceServiceRequest(), ignore_unknown_fields=True, max_recursion_depth=200)
+        request = ExportTraceServiceRequest()
+        ParseDict(data, request, ignore_unknown_fields=True, max_recursion_depth=200)
     except (ParseError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UnreadableBody(f"the JSON is not an OTLP trace request: {error}", "see opentelemetry-proto") from error
+    return request
 
 
 def accept(request: ExportTraceServiceRequest) -> Accepted:
@@ -177,9 +211,12 @@ def success(content_type: str, rejected: int = 0, message: str = "") -> tuple[by
 
 def failure(error: RefusedRequest, content_type: str) -> tuple[bytes, str]:
     """The `google.rpc.Status` body of a refusal, in the request's encoding (JSON for an unknown one)."""
+    message = str(error)
+    if len(message) > _LONGEST_MESSAGE:  # it may quote what was sent
+        message = message[:_LONGEST_MESSAGE] + "…"
     if media_type(content_type) != PROTOBUF:
-        return json.dumps({"code": error.code, "message": str(error)}).encode(), JSON
-    text = str(error).encode()
+        return json.dumps({"code": error.code, "message": message}).encode(), JSON
+    text = message.encode("utf-8", "replace")
     return bytes([0x08, error.code]) + b"\x12" + varint(len(text)) + text, PROTOBUF
 
 

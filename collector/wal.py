@@ -1,23 +1,49 @@
 """The write-ahead log: what is acknowledged is on disk first.
 
-A segment is a file of records, each a header (magic, payload length, CRC-32 of the payload, span count) and the payload: a framed request,
-just as ClickHouse reads it. A segment that is closed never changes, and is inserted as one batch under its own name: a
-crash between the insert and the removal of the file repeats the insert under the same deduplication token, which adds
-nothing. A torn tail is cut when the log is opened.
+A segment is a file of records, each a header (magic, payload length, CRC-32 of the payload, span count) and the
+payload: a framed request, just as ClickHouse reads it. A segment that is closed never changes, and is inserted as one
+batch under its own name: a crash between the insert and the removal of the file repeats the insert under the same
+deduplication token, which adds nothing.
+
+A record that was cut short was never acknowledged and is passed over. A whole record whose checksum is wrong *was*
+acknowledged: the ones behind it are found again, and its bytes are handed out as damaged, never dropped unseen.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
+import threading
+import time
 import uuid
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 _HEADER = struct.Struct("<4sIII")
 _MAGIC = b"DLW1"
 SUFFIX = ".wal"
+_NAME = re.compile(rf"(\d{{12}})-[0-9a-f]{{12}}{re.escape(SUFFIX)}")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a segment holds: whole records (payload, spans), and the bytes of damaged ones."""
+
+    records: tuple[tuple[bytes, int], ...]
+    damaged: tuple[bytes, ...]
+
+    @cached_property
+    def batch(self) -> bytes:
+        """All payloads, one behind the other."""
+        return b"".join(payload for payload, _ in self.records)
+
+    @property
+    def spans(self) -> int:
+        """The number of spans in the whole records."""
+        return sum(spans for _, spans in self.records)
 
 
 @dataclass(frozen=True)
@@ -27,35 +53,42 @@ class Segment:
     path: Path
     token: str
 
-    def read(self) -> tuple[bytes, int]:
-        """All payloads, one behind the other, and the number of spans in them."""
-        records, _ = _scan(self.path.read_bytes())
-        return b"".join(payload for payload, _ in records), sum(spans for _, spans in records)
-
-    def records(self) -> list[bytes]:
-        """Each payload by itself."""
-        return [payload for payload, _ in _scan(self.path.read_bytes())[0]]
-
-    def remove(self) -> None:
-        """Forget the segment: its spans are stored."""
-        self.path.unlink(missing_ok=True)
-        _sync_folder(self.path.parent)
+    def read(self) -> Contents:
+        """What it holds."""
+        return scan(self.path.read_bytes())
 
 
 class WriteAheadLog:
-    """An append-only log in *folder*. Not thread-safe: one writer."""
+    """An append-only log in *folder*: one thread writes, another may forget what is stored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._number = 0
         self._file: int | None = None
         self._path: Path | None = None
         self._good = 0
-        self.size = 0
+        self._opened = 0.0
+        self._lock = threading.Lock()
+        self._size = 0
+        self._number = 0
         for path in self._files():
             self._number = max(self._number, int(path.name.partition("-")[0]))
-            self._mend(path)
+            self._size += path.stat().st_size
+
+    @property
+    def size(self) -> int:
+        """Bytes in the log: what waits to be stored."""
+        return self._size
+
+    @property
+    def open_size(self) -> int:
+        """Bytes in the segment that is written to."""
+        return self._good if self._file is not None else 0
+
+    @property
+    def open_age(self) -> float:
+        """Seconds since the segment that is written to was begun; 0 when there is none."""
+        return time.monotonic() - self._opened if self._file is not None else 0.0
 
     def closed_segments(self) -> list[Segment]:
         """The segments that wait to be stored, oldest first."""
@@ -65,7 +98,7 @@ class WriteAheadLog:
         """Write framed requests (with their span counts) and return when they are on disk.
 
         Raises:
-            OSError: the disk refused; nothing of *payloads* is in the log then.
+            OSError: the disk refused. None of *payloads* counts as written; the segment takes no more (`rotate` it).
         """
         file = self._open()
         block = b"".join(
@@ -75,65 +108,113 @@ class WriteAheadLog:
             _write_all(file, block)
             os.fsync(file)
         except OSError:
-            # What a failed write left behind must not be taken for a record, nor hide the ones that follow.
-            os.ftruncate(file, self._good)
+            # After a failed fsync nobody knows what is on disk. Cut off what was not acknowledged, as far as that
+            # works, and never write behind it.
+            self._abandon(file)
             raise
         self._good += len(block)
-        self.size += len(block)
-
-    @property
-    def open_size(self) -> int:
-        """Bytes in the segment that is written to."""
-        return self._good if self._file is not None else 0
+        self._grow(len(block))
 
     def rotate(self) -> Segment | None:
         """Close the segment that is written to; None when there is nothing in it."""
-        if self._file is None or self._path is None:
+        if self._file is not None:
+            os.close(self._file)
+        path, good = self._path, self._good
+        self._file, self._path, self._good = None, None, 0
+        if path is None:
             return None
-        os.close(self._file)
-        path, self._file, self._path, self._good = self._path, None, None, 0
+        if not good:
+            path.unlink(missing_ok=True)
+            return None
         return Segment(path, path.name.removesuffix(SUFFIX))
 
     def forget(self, segment: Segment) -> None:
-        """Remove a stored segment."""
-        self.size -= segment.path.stat().st_size if segment.path.exists() else 0
-        segment.remove()
+        """Remove a segment whose spans are stored."""
+        try:
+            size = segment.path.stat().st_size
+        except FileNotFoundError:
+            return
+        segment.path.unlink(missing_ok=True)
+        sync_folder(self.folder)
+        self._grow(-size)
 
     def _open(self) -> int:
         if self._file is None:
+            if self._path is not None:
+                raise RuntimeError("the segment was given up after an error: rotate first")
             self._number += 1
-            self._path = self.folder / f"{self._number:012d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
-            self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-            self._good = 0
-            _sync_folder(self.folder)
+            path = self.folder / f"{self._number:012d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+            try:
+                # Without this the file itself may be gone after a power cut, whatever was synced inside it.
+                sync_folder(self.folder)
+            except OSError:
+                os.close(file)
+                path.unlink(missing_ok=True)
+                raise
+            self._path, self._file, self._good, self._opened = path, file, 0, time.monotonic()
         return self._file
 
+    def _abandon(self, file: int) -> None:
+        try:
+            os.ftruncate(file, self._good)
+        except OSError:
+            pass
+        finally:
+            self._file = None
+            os.close(file)
+
+    def _grow(self, number: int) -> None:
+        with self._lock:
+            self._size = max(0, self._size + number)
+
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{SUFFIX}"))
-
-    def _mend(self, path: Path) -> None:
-        data = path.read_bytes()
-        records, good = _scan(data)
-        if not records:
-            path.unlink()
-        elif good < len(data):
-            with path.open("r+b") as file:
-                file.truncate(good)
-                os.fsync(file.fileno())
-        self.size += good
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def _scan(data: bytes) -> tuple[list[tuple[bytes, int]], int]:
-    """The whole records at the beginning of *data*, and where they end."""
-    records, position = [], 0
-    while position + _HEADER.size <= len(data):
-        magic, length, checksum, spans = _HEADER.unpack_from(data, position)
-        payload = data[position + _HEADER.size : position + _HEADER.size + length]
-        if magic != _MAGIC or len(payload) != length or zlib.crc32(payload) != checksum:
-            break
-        records.append((payload, spans))
-        position += _HEADER.size + length
-    return records, position
+def scan(data: bytes) -> Contents:
+    """The whole records in *data*, wherever they stand, and the damaged ones."""
+    records, damaged, position = [], [], 0
+    while position < len(data):
+        record = _record_at(data, position)
+        if record is not None:
+            records.append((record[0], record[1]))
+            position = record[2]
+            continue
+        following = _next_record(data, position + 1)
+        # Nothing whole behind it, and shorter than its header says: the tail a crash has torn off.
+        if following < len(data) or not _torn(data, position):
+            damaged.append(data[position:following])
+        position = following
+    return Contents(tuple(records), tuple(damaged))
+
+
+def _record_at(data: bytes, position: int) -> tuple[bytes, int, int] | None:
+    if position + _HEADER.size > len(data):
+        return None
+    magic, length, checksum, spans = _HEADER.unpack_from(data, position)
+    end = position + _HEADER.size + length
+    if magic != _MAGIC or end > len(data):
+        return None
+    payload = data[position + _HEADER.size : end]
+    return (payload, spans, end) if zlib.crc32(payload) == checksum else None
+
+
+def _next_record(data: bytes, start: int) -> int:
+    while (found := data.find(_MAGIC, start)) >= 0:
+        if _record_at(data, found) is not None:
+            return found
+        start = found + 1
+    return len(data)
+
+
+def _torn(data: bytes, position: int) -> bool:
+    tail = data[position:]
+    if not tail.strip(b"\0") or len(tail) < _HEADER.size:
+        return True
+    magic, length, _, _ = _HEADER.unpack_from(tail)
+    # A power cut may leave a file at its full length with zeros where the end of the record should be.
+    return magic == _MAGIC and (len(tail) < _HEADER.size + length or tail.endswith(b"\0" * 512))
 
 
 def _write_all(file: int, block: bytes) -> None:
@@ -142,7 +223,8 @@ def _write_all(file: int, block: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make created and removed names in *folder* last."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

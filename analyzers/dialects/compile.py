@@ -58,7 +58,7 @@ def _compile(file: str) -> str:
         text.replace("$slots", f"arrayMap(k -> transform(k, {_list(slots)}, {list(slots.values())}, 0), keys)")
         .replace("$dialect", _dialect_sql())
         .replace("$content_keys", _list(k.attribute for f in _CONTENT_FIELDS for k in keys[f]))
-        .replace("$result_keys", _list(k.attribute for f in _RESULT_FIELDS for k in keys[f] if not k.only))
+        .replace("$result_keys", _list(k.attribute for f in _RESULT_FIELDS for k in keys[f]))
         .replace("$empty_digests", _list(digest_of(text) for text in _EMPTY_RESULTS))
     )
 
@@ -98,7 +98,7 @@ def _key_sql(key: Key, slots: dict[str, int]) -> str:
         sources, targets = zip(*key.values, strict=True)
         value = f"transform({value}, {_list(sources)}, {_list(targets)}, '')"
     if key.member:
-        value = f"if(startsWith({value}, '{{'), JSONExtractString({value}, {_quote(key.member)}), '')"
+        value = f"if(startsWith({value}, '{{'), {_member_sql(value, key.member)}, '')"
     if key.reject == "json_schema":
         schema = f"startsWith(trimLeft({value}), '{{') AND JSONExtractString({value}, 'type') = 'object'"
         value = f"if({schema} AND JSONHas({value}, 'properties'), '', {value})"
@@ -108,6 +108,13 @@ def _key_sql(key: Key, slots: dict[str, int]) -> str:
     if key.only:
         value = f"if(found_dialect = {_quote(key.only)}, {value}, '')"
     return value
+
+
+def _member_sql(value: str, member: str) -> str:
+    """A member of a JSON object as text: a string without its quotes, null as nothing."""
+    at = f"{value}, {_quote(member)}"
+    kind = f"JSONType({at})"
+    return f"multiIf({kind} = 'String', JSONExtractString({at}), {kind} = 'Null', '', JSONExtractRaw({at}))"
 
 
 def _dialect_sql() -> str:
@@ -126,7 +133,7 @@ def _dialect_sql() -> str:
 
 def _expand_calls(text: str) -> str:
     """Replace `$name(argument)` by the SQL of the value rule of that name; arguments may nest parentheses."""
-    while match := re.search(r"\$(clean|list|digest|truncated|scrubbed_inside)\(", text):
+    while match := re.search(r"\$(clean|removed|list|unwrapped|digest|truncated|scrubbed_inside)\(", text):
         start = match.end()
         depth, end = 1, start
         while depth:
@@ -145,19 +152,45 @@ def _list(texts: object) -> str:
     return "[" + ", ".join(_quote(str(text)) for text in texts) + "]"  # type: ignore[attr-defined]
 
 
-# Canonical JSON: keys sorted at every depth, numbers evened out. A JSON array is wrapped because the JSON type holds
-# objects only; text that is no JSON counts as itself.
+# Canonical JSON (as far as the engine goes, RFC 8785): keys sorted at every depth, numbers evened out. The JSON type
+# holds objects only, so an array is wrapped and unwrapped again. What is no JSON is a string. An object with a key
+# given twice is not cast: it counts as it stands. Nulls and empty objects inside an object are lost. The SETTINGS of
+# the view keep dates and dots in keys as they are.
 _CANONICAL = (
-    "replaceAll(multiIf("
+    "multiIf("
     "startsWith(trimLeft(§), '{'), coalesce(toString(accurateCastOrNull(§, 'JSON')), §), "
-    "startsWith(trimLeft(§), '['), coalesce(toString(accurateCastOrNull(concat('{\"\":', §, '}'), 'JSON')), §), "
-    "§), '\\\\/', '/')"
+    "startsWith(trimLeft(§), '['), coalesce(replaceRegexpOne("
+    "toString(accurateCastOrNull(concat('{\"\":', §, '}'), 'JSON')), '(?s)^{\"\":(.*)}$', '\\\\1'), §), "
+    "isValidJSON(§), trim(BOTH ' \\n\\t\\r' FROM §), "
+    "toJSONString(§))"
+)
+_IS_REMOVED = f"(§ IN {tuple(_REMOVED)!r} OR startsWith(§, '{_SCRUBBED_PREFIX}'))"
+# Limits on the length of a value as people set them (OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT and its kin).
+_LIMITS = (128, 250, 255, 256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4095, 4096, 8000, 8192, 10000, 12000, 12800,
+           16000, 16384, 32000, 32768, 50000, 65535, 65536, 100000)  # fmt: skip
+
+
+def _cut_inside(opening: str, closing: str) -> str:
+    """SQL: begins like JSON but does not end so. (A Python dict, in single quotes, has as many braces of each kind.)"""
+    return (
+        f"(startsWith(trimLeft(§), '{opening}') AND (NOT endsWith(trimRight(§), '{closing}') "
+        f"OR countSubstrings(§, '{opening}') != countSubstrings(§, '{closing}')))"
+    )
+
+
+# Cut short: it says so; or it is no whole JSON although it begins like it; or it has, as text, exactly a length that
+# limits have.
+_IS_TRUNCATED = (
+    "(match(§, '(…[\"\\'}\\\\]]*|\\\\.\\\\.\\\\.|(\\\\[truncated\\\\]|<truncated>)[\"\\'}\\\\]]*)$|…\\\\[truncated') "
+    f"OR (NOT isValidJSON(§) AND ({_cut_inside('{', '}')} OR {_cut_inside('[', ']')} OR startsWith(§, '\"') "
+    f"OR lengthUTF8(§) IN {_LIMITS})))"
 )
 _RULES = {
-    "clean": f"if(§ IN {tuple(_REMOVED)!r} OR startsWith(§, '{_SCRUBBED_PREFIX}'), '', §)",
+    "clean": f"if({_IS_REMOVED}, '', §)",
+    "removed": _IS_REMOVED,
     "list": "if(startsWith(§, '['), JSONExtract(§, 'Array(String)'), if(§ = '', [], [§]))",
+    "unwrapped": "if(match(§, '^\"\\\\s*[{\\\\[]') AND isValidJSON(§), JSONExtractString(§), §)",
     "digest": f"lower(hex(substring(SHA256({_CANONICAL}), 1, 16)))",
-    "truncated": "(match(§, '…\\\\[truncated|\\\\[truncated\\\\]|\\\\.\\\\.\\\\.$') "
-    "OR (startsWith(trimLeft(§), '{') AND NOT isValidJSON(§)))",
+    "truncated": _IS_TRUNCATED,
     "scrubbed_inside": f"(position(§, '{_SCRUBBED_PREFIX}') > 0 OR multiSearchAny(§, {list(_REMOVED)!r}))",
 }

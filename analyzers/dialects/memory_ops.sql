@@ -42,4 +42,4 @@ SELECT
     RowVersion AS row_version
 FROM otel_traces
 ARRAY JOIN arrayEnumerate(record_keys) AS place
-WHERE $field(pending) != 'true'
+WHERE $field(pending) != 'true' AND $field(not_a_span) = ''

@@ -1,18 +1,22 @@
 -- otel_traces -> steps: what each span means, in one pass over its attributes. Generated parts (compile.py):
 -- $slots: the span's attribute keys as numbers; $dialect: who wrote the span; $field(x): the first known value of x.
+-- The settings at the end belong to the canonical form of JSON: a date stays the text it is, `a.b` is one key.
 CREATE MATERIALIZED VIEW canonical_steps TO steps AS
 WITH
     mapKeys(SpanAttributes) AS keys,
-    arrayMap(v -> $clean(v), mapValues(SpanAttributes)) AS vals,
+    mapValues(SpanAttributes) AS raw,
+    arrayMap(v -> $clean(v), raw) AS vals,
     $slots AS slots,
     $dialect AS found_dialect,
     $field(kind) AS said_kind,
-    $field(tool_args) AS args,
-    $field(tool_result) AS result,
+    $field(tool_args) AS said_args,
+    $unwrapped(said_args) AS args,
+    $field(tool_result) AS said_result,
+    $unwrapped(said_result) AS result,
     $field(args_digest) AS said_digest,
     multiIf(
         said_digest != '', 'known',
-        args = '', if(hasAny(mapKeys(SpanAttributes), $content_keys), 'scrubbed', 'missing'),
+        args = '', if(arrayExists((k, v) -> has($content_keys, k) AND $removed(v), keys, raw), 'scrubbed', 'missing'),
         $truncated(args), 'truncated',
         $scrubbed_inside(args), 'scrubbed',
         'known') AS state_of_args
@@ -46,8 +50,8 @@ SELECT
     Timestamp AS started_at,
     fromUnixTimestamp64Nano(toInt64(least(
         toUInt64(greatest(toUnixTimestamp64Nano(Timestamp), 0)) + Duration, 9223372036854775807)), 'UTC') AS ended_at,
-    lower(StatusCode) AS status,
-    StatusMessage AS status_message,
+    if(StatusCode = 'Unset' AND $field(failure) != '', 'error', lower(StatusCode)) AS status,
+    if(StatusMessage != '', StatusMessage, $field(status_message)) AS status_message,
     multiIf(
         $field(error_type) != '', $field(error_type),
         has(`Events.Name`, 'exception'), `Events.Attributes`[indexOf(`Events.Name`, 'exception')]['exception.type'],
@@ -66,7 +70,11 @@ SELECT
     $field(uow_atomic) = 'true' AS uow_atomic,
     lower($field(outcome)) AS outcome,
     $list($field(expects)) AS expects,
-    if($field(tool) != '', $field(tool), if(startsWith(SpanName, 'execute_tool '), substring(SpanName, 14), '')) AS tool,
+    multiIf(
+        $field(tool) != '', $field(tool),
+        startsWith(SpanName, 'execute_tool '), substring(SpanName, 14),
+        startsWith(SpanName, 'tools/call '), substring(SpanName, 12),
+        '') AS tool,
     $field(tool_call_id) AS tool_call_id,
     $field(call_id) AS call_id,
     multiIf(
@@ -74,11 +82,14 @@ SELECT
         state_of_args = 'known', $digest(args),
         '') AS args_digest,
     state_of_args AS args_state,
-    multiIf($field(result_digest) != '', $field(result_digest), result != '', $digest(result), '') AS result_digest,
+    multiIf(
+        $field(result_digest) != '', $field(result_digest),
+        result != '' AND NOT $truncated(result) AND NOT $scrubbed_inside(result), $digest(result),
+        '') AS result_digest,
     multiIf(
         $field(result_digest) != '', has($empty_digests, $field(result_digest)),
         result != '', has(['""', 'null', '{}', '[]', 'None'], trim(BOTH ' \n\t' FROM result)),
-        hasAny(mapKeys(SpanAttributes), $result_keys), true,
+        arrayExists((k, v) -> has($result_keys, k) AND v = '', keys, raw), true,
         NULL) AS result_empty,
     startsWith(trimLeft(result), '{') AND JSONExtractBool(result, 'isError') AS result_error,
     if($field(attempt) != '', toInt32OrNull($field(attempt)), toInt32OrNull($field(attempt_resend)) + 1) AS attempt,
@@ -121,3 +132,9 @@ SELECT
     RowVersion AS row_version,
     IngestedAt AS ingested_at
 FROM otel_traces
+WHERE $field(not_a_span) = ''
+SETTINGS
+    input_format_try_infer_dates = 0,
+    input_format_try_infer_datetimes = 0,
+    json_type_escape_dots_in_keys = 1,
+    output_format_json_escape_forward_slashes = 0

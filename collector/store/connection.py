@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +16,28 @@ from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotF
 from driftline.collector.store.views import install_view
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     import polars as pl
     from clickhouse_connect.driver.client import Client
+    from typing_extensions import Self
 
 Params = Mapping[str, Any]
 
 _log = logging.getLogger("driftline.store")
 
-# ClickHouse error codes that say "these bytes are not what you told me": trying again would not help.
-_UNPARSABLE = (
-    "CANNOT_PARSE",
-    "INCORRECT_DATA",
-    "PROTOBUF",
-    "UNKNOWN_PROTOBUF_FORMAT",
-    "CANNOT_READ_ALL_DATA",
-    "ATTEMPT_TO_READ_AFTER_EOF",
-    "UNEXPECTED_END_OF_FILE",
-    "TOO_LARGE",
-    "BAD_ARGUMENTS",
-    "DECIMAL_OVERFLOW",
-    "VALUE_IS_OUT_OF_RANGE",
+# What ClickHouse calls "these bytes are not what you told me": trying again would not help.
+_UNPARSABLE = re.compile(
+    r"CANNOT_PARSE|CANNOT_READ_ALL_DATA|INCORRECT_DATA|PROTOBUF|ATTEMPT_TO_READ_AFTER_EOF|UNEXPECTED_END_OF_FILE"
+    r"|TOO_LARGE|BAD_ARGUMENTS|DECIMAL_OVERFLOW|VALUE_IS_OUT_OF_RANGE"
 )
+# The name of the error stands in brackets behind the message; the message itself may quote what was sent.
+_ERROR_NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 _READ_SETTINGS = {
     "output_format_arrow_string_as_string": 1,
     "output_format_arrow_low_cardinality_as_dictionary": 0,
     "use_query_condition_cache": 0,
 }
+
+_WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the call returns
 
 
 def open_store(location: str | Path, *, create: bool = True) -> Store:
@@ -57,7 +53,7 @@ def open_store(location: str | Path, *, create: bool = True) -> Store:
     """
     text = str(location)
     if text.startswith(("http://", "https://")):
-        store = Store(text, database=None)
+        store = Store(text)
     else:
         folder = Path(text).expanduser().resolve()
         if not create and not (folder / "store").is_dir():
@@ -66,7 +62,7 @@ def open_store(location: str | Path, *, create: bool = True) -> Store:
                 "start one with `driftline up --data DIR`, or give the right folder with --data",
             )
         (folder / "store").mkdir(parents=True, exist_ok=True)
-        store = Store(f"chdb://{folder / 'store'}", database=None)
+        store = Store(f"chdb://{folder / 'store'}")
     try:
         if create:
             migrations.migrate(store)
@@ -81,49 +77,52 @@ def open_store(location: str | Path, *, create: bool = True) -> Store:
 class Store:
     """A ClickHouse database with driftline's schema in it.
 
-    Safe to use from many threads: each thread reads through a handle of its own, so a long query blocks no other.
+    Safe to use from many threads: each call has a handle to itself, so a long query blocks no other.
     """
 
-    def __init__(self, dsn: str, database: str | None) -> None:
+    def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.embedded = dsn.startswith("chdb:")
-        self._database = database
-        self._local = threading.local()
-        self._clients: list[Client] = []
-        self._lock = threading.Lock()
+        self._idle: deque[Client] = deque()
         self._closed = False
-        self._client()
+        with self._client():
+            pass  # what is wrong with the place shows here
 
     def rows(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
         """Run a SELECT; one dict a row. *params* fill ``{name:Type}`` placeholders."""
-        result = self._client().query(sql, parameters=dict(params or {}))
-        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+        with self._client() as client:
+            result = client.query(sql, parameters=dict(params or {}))
+            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
     def value(self, sql: str, params: Params | None = None) -> Any:
         """The first column of the first row of a SELECT; None when there is no row."""
-        result = self._client().query(sql, parameters=dict(params or {})).result_rows
-        return result[0][0] if result else None
+        with self._client() as client:
+            result = client.query(sql, parameters=dict(params or {})).result_rows
+            return result[0][0] if result else None
 
     def frame(self, sql: str, params: Params | None = None) -> pl.DataFrame:
         """Run a SELECT and return its columns as a Polars frame, without a Python object a row."""
         import polars as pl
 
-        table = self._client().query_arrow(sql, parameters=dict(params or {}), settings=_READ_SETTINGS)
-        return pl.DataFrame(table)
+        with self._client() as client:
+            return pl.DataFrame(client.query_arrow(sql, parameters=dict(params or {}), settings=_READ_SETTINGS))
 
     def command(self, sql: str, params: Params | None = None) -> Any:
         """Run a statement that returns nothing worth reading (DDL, INSERT … SELECT)."""
-        return self._client().command(sql, parameters=dict(params or {}))
+        with self._client() as client:
+            return client.command(sql, parameters=dict(params or {}))
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows into one of our small tables (findings, runs); spans go through `insert_requests`."""
         if rows:
-            self._client().insert(table, list(rows), column_names=list(columns))
+            with self._client() as client:
+                client.insert(table, list(rows), column_names=list(columns), settings=_WRITE_SETTINGS)
 
     def insert_frame(self, table: str, frame: pl.DataFrame) -> None:
         """Insert a Polars frame whose column names are those of *table*."""
         if frame.height:
-            self._client().insert_arrow(table, frame.to_arrow())
+            with self._client() as client:
+                client.insert_arrow(table, frame.to_arrow(), settings=_WRITE_SETTINGS)
 
     def insert_requests(self, framed: bytes, token: str) -> None:
         """Insert length-delimited OTLP trace requests, whole or not at all.
@@ -137,9 +136,11 @@ class Store:
 
         settings = {**insert_settings(), "insert_deduplication_token": token}
         try:
-            self._client().raw_insert("otlp_inbox", insert_block=framed, fmt="Protobuf", settings=settings)
+            with self._client() as client:
+                client.raw_insert("otlp_inbox", insert_block=framed, fmt="Protobuf", settings=settings)
         except DatabaseError as error:
-            if any(code in str(error) for code in _UNPARSABLE):
+            named = _ERROR_NAME.findall(str(error))
+            if named and _UNPARSABLE.search(named[-1]):
                 raise BatchRefused(
                     f"ClickHouse refused batch {token}: {error}", "the batch is kept in the dead-letter folder"
                 ) from error
@@ -149,17 +150,10 @@ class Store:
         """Create the generated view *name*, replacing one of another text; true if it changed (see views.py)."""
         return install_view(self, name, statement)
 
-    def raw_client(self) -> Client:
-        """This thread's clickhouse-connect client, for what the methods above do not cover."""
-        return self._client()
-
     def close(self) -> None:
         """Close every handle. An embedded engine lets another process in only after this."""
-        with self._lock:
-            self._closed = True
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
+        self._closed = True
+        self._close_idle()
 
     def __enter__(self) -> Self:
         return self
@@ -167,14 +161,23 @@ class Store:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _client(self) -> Client:
-        client: Client | None = getattr(self._local, "client", None)
-        if client is None:
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        try:
+            client = self._idle.pop()
+        except IndexError:
             client = self._connect()
-            self._local.client = client
-            with self._lock:
-                self._clients.append(client)
-        return client
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+            if self._closed:
+                self._close_idle()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _connect(self) -> Client:
         import clickhouse_connect

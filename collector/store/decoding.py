@@ -20,10 +20,12 @@ _ELEMENT = f"Tuple({_SCALARS}, array_value Nullable(String))"
 _ATTRIBUTES = f"Array(Tuple(key String, value Tuple({_SCALARS}, array_value Tuple(values Array({_ELEMENT})))))"
 
 # A value nobody rewrote (see collector.nested) is kept as base64 of its wire bytes rather than dropped.
+# A double is written as the exporter does, which is ECMAScript's way: 1e+21 where ClickHouse has 1e21.
+_DOUBLE = "if(abs({0}) >= 1e21 AND isFinite({0}), replaceOne(toString({0}), 'e', 'e+'), toString({0}))"
 _ELEMENT_TEXT = (
     "multiIf(isNotNull(x.string_value), toJSONString(assumeNotNull(x.string_value)), "
     "isNotNull(x.int_value), toString(x.int_value), "
-    "isNotNull(x.double_value), if(isFinite(assumeNotNull(x.double_value)), toString(x.double_value), "
+    f"isNotNull(x.double_value), if(isFinite(assumeNotNull(x.double_value)), {_DOUBLE.format('x.double_value')}, "
     "toJSONString(toString(x.double_value))), "
     "isNotNull(x.bool_value), if(assumeNotNull(x.bool_value), 'true', 'false'), "
     "isNotNull(x.bytes_value), toJSONString(base64Encode(assumeNotNull(x.bytes_value))), "
@@ -34,7 +36,7 @@ _VALUE_TEXT = (
     "multiIf(isNotNull(a.value.string_value), assumeNotNull(a.value.string_value), "
     "isNotNull(a.value.int_value), toString(a.value.int_value), "
     "isNotNull(a.value.bool_value), if(assumeNotNull(a.value.bool_value), 'true', 'false'), "
-    "isNotNull(a.value.double_value), toString(a.value.double_value), "
+    f"isNotNull(a.value.double_value), {_DOUBLE.format('a.value.double_value')}, "
     "isNotNull(a.value.bytes_value), base64Encode(assumeNotNull(a.value.bytes_value)), "
     "isNotNull(a.value.kvlist_value), base64Encode(assumeNotNull(a.value.kvlist_value)), "
     f"notEmpty(a.value.array_value.values), concat('[', arrayStringConcat(arrayMap(x -> {_ELEMENT_TEXT}, "
@@ -71,5 +73,9 @@ def insert_settings() -> dict[str, Any]:
         "max_insert_threads": 1,
         "deduplicate_blocks_in_dependent_materialized_views": 1,
         "insert_deduplicate": 1,
+        # A batch is one insert of its own: servers that gather small inserts drop the token.
+        "async_insert": 0,
+        # Spans carry whatever times their sender's clock said; a batch may touch any number of months.
+        "max_partitions_per_insert_block": 0,
         "output_format_json_escape_forward_slashes": 0,
     }

@@ -1,113 +1,68 @@
 """A read-only ClickHouse HTTP interface over the embedded store.
 
 chDB lets one process have a folder open. Everybody else (the other commands, Grafana, `curl`, any ClickHouse client)
-reads through this. Reading means our tables: the engine runs in read-only mode, and table functions that would open
-files or connections are refused before the engine sees them.
+reads through this. Reading means our tables: each statement is looked at first (reading.py), and the engine runs it in
+its own read-only mode.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from driftline.collector.store.connection import Store
+from driftline.collector.store.reading import Gate, NotForReading, check_settings
 
-_STATEMENTS = ("select", "with", "show", "describe", "desc", "exists", "explain")
-_HARMLESS = frozenset(
-    (
-        "numbers",
-        "numbers_mt",
-        "zeros",
-        "zeros_mt",
-        "values",
-        "view",
-        "null",
-        "generateseries",
-        "generate_series",
-        "merge",
-    )
-)
-_LITERALS = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/|#!?[^\n]*|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
-_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+# What a client says beside settings; none of it matters to an engine that serves one statement a connection.
 _NOT_SETTINGS = frozenset(
     ("query", "database", "default_format", "user", "password", "session_id", "query_id", "compress", "decompress",
-     "enable_http_compression", "wait_end_of_query", "buffer_size", "role", "quota_key", "send_progress_in_http_headers",
-     "http_headers_progress_interval_ms", "client_protocol_version", "session_timeout", "session_check", "readonly")
+     "enable_http_compression", "wait_end_of_query", "buffer_size", "role", "quota_key", "session_timeout",
+     "send_progress_in_http_headers", "http_headers_progress_interval_ms", "client_protocol_version", "session_check")
 )  # fmt: skip
 _READONLY = 164
-
-
-class NotForReading(Exception):
-    """A statement this interface does not run."""
+_MAX_BODY = 32 * 2**20
 
 
 class _Engine:
-    """Read-only engine connections, one a thread."""
+    """The embedded engine, read-only. Every query has a connection of its own: settings end with it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._local = threading.local()
-        self._forbidden = self._outside_functions()
-
-    def run(self, sql: str, fmt: str, params: dict[str, str], settings: dict[str, str]) -> bytes:
-        """The result of *sql* in *fmt*."""
-        check_statement(sql, self._forbidden)
-        connection = self._connection()
-        for name, value in settings.items():
-            connection.query(f"SET {name} = '{_escape(value)}'")
+        connection = self._connect()
         try:
-            result = connection.query(sql, fmt, params=params)
-            return bytes(result.bytes() or b"")
+            self._gate = Gate(connection)
         finally:
-            if settings:
-                self._local.connection = None
-                connection.close()
+            connection.close()
 
-    def _connection(self) -> Any:
+    def run(self, sql: str, fmt: str, params: dict[str, str], settings: dict[str, str]) -> tuple[bytes, str]:
+        """The result of *sql*, and its format: the one it names, else *fmt*."""
+        connection = self._connect()
+        try:
+            reading = self._gate.admit(connection, sql, params)
+            for name, value in {**settings, **reading.settings}.items():
+                connection.query(f"SET {name} = '{_escape(value)}'")
+            # In mode 1 the engine lets nobody change a setting. A client that asks which settings it may send would
+            # hear "none" in that mode and refuse to send those it needs; it is answered in mode 2.
+            connection.query(f"SET readonly = {2 if reading.tables == {'system.settings'} else 1}")
+            result = connection.query(reading.sql, reading.fmt or fmt, params=params)
+            return bytes(result.bytes() or b""), reading.fmt or fmt
+        finally:
+            connection.close()
+
+    def _connect(self) -> Any:
         import chdb
 
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = chdb.connect(self._path)
-            connection.query("SET readonly = 2")
-            self._local.connection = connection
-        return connection
-
-    def _outside_functions(self) -> frozenset[str]:
-        import chdb
-
-        probe = chdb.connect(self._path)
-        try:
-            names = str(probe.query("SELECT lower(name) FROM system.table_functions", "TSV")).split()
-        finally:
-            probe.close()
-        return frozenset(names) - _HARMLESS | {"file"}
-
-
-def check_statement(sql: str, forbidden: frozenset[str]) -> None:
-    """Refuse what is no plain reading of our tables.
-
-    Raises:
-        NotForReading: says what is not allowed.
-    """
-    bare = _LITERALS.sub(" ", sql).replace("`", "").replace('"', "")
-    word = (bare.split(None, 1) or [""])[0].lower().lstrip("(")
-    if word not in _STATEMENTS:
-        raise NotForReading(f"this interface only reads: {word.upper() or 'an empty statement'} is not allowed")
-    if re.search(r"\bINTO\s+OUTFILE\b", bare, re.IGNORECASE):
-        raise NotForReading("INTO OUTFILE is not allowed here")
-    for name in _CALL.findall(bare):
-        if name.lower() in forbidden:
-            raise NotForReading(f"table function {name} is not allowed here")
+        return chdb.connect(self._path)  # type: ignore[no-untyped-call]
 
 
 def create_interface(store: Store) -> Starlette:
@@ -115,19 +70,19 @@ def create_interface(store: Store) -> Starlette:
     engine = _Engine(store.dsn.removeprefix("chdb://"))
 
     async def query(request: Request) -> Response:
-        params = request.query_params
-        body = (await request.body()).decode("utf-8", "replace") if request.method == "POST" else ""
-        sql = "\n".join(part for part in (params.get("query", ""), body) if part.strip())
+        body = await _read(request)
+        kind = request.headers.get("content-type", "")
+        params = dict(request.query_params)
+        if kind.startswith("multipart/form-data"):
+            params.update(_form(body, kind))
+            body = b""
+        sql = "\n".join(part for part in (params.get("query", ""), body.decode("utf-8", "replace")) if part.strip())
         if not sql:
             return PlainTextResponse("Ok.\n")
-        given = _FORMAT.search(sql)
-        fmt = given[1] if given else params.get("default_format", "TabSeparated")
-        statement = _FORMAT.sub("", sql) if given else sql
+        fmt = params.get("default_format", "TabSeparated")
         bound = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
-        settings = _settings(params)
-
         try:
-            data = await run_in_threadpool(engine.run, statement.rstrip().rstrip(";"), fmt, bound, settings)
+            data, fmt = await run_in_threadpool(engine.run, sql, fmt, bound, _settings(params))
         except NotForReading as error:
             return _failure(str(error), _READONLY, 403)
         except Exception as error:  # noqa: BLE001 - every engine error is the client's to read
@@ -143,12 +98,35 @@ def create_interface(store: Store) -> Starlette:
     return Starlette(routes=[Route("/ping", ping), Route("/", query, methods=["GET", "POST"])])
 
 
+async def _read(request: Request) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > _MAX_BODY:
+            raise HTTPException(413, f"the query is larger than {_MAX_BODY // 2**20} MiB")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _form(body: bytes, content_type: str) -> dict[str, str]:
+    """The fields of a form: clients send long parameters in one, as a URL has no room for them."""
+    message = BytesParser(policy=HTTP).parsebytes(
+        b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
+    )
+    fields = {}
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        value = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            fields[name] = value.decode("utf-8", "replace")
+    return fields
+
+
 def _settings(params: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in params.items()
-        if name not in _NOT_SETTINGS and not name.startswith("param_") and re.fullmatch(r"[a-z][a-z0-9_]*", name)
-    }
+    said = {name: value for name, value in params.items() if name not in _NOT_SETTINGS and name[:6] != "param_"}
+    if said.get("readonly") in ("1", "2"):  # what it is anyway
+        del said["readonly"]
+    return check_settings(said)
 
 
 def _escape(value: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from driftline.analyzers.groups import FindingGroup, group_findings
 from driftline.cli.formats.places import place_of
 from driftline.cli.formats.plain import cut, one_line
-from driftline.cli.formats.summary import NOTHING_JUDGED, counts, looked_at, not_checked_lines, where_found
+from driftline.cli.formats.summary import NOTHING_JUDGED, found, looked_at, not_checked_lines, where_found
 
 if TYPE_CHECKING:
     from driftline.cli.formats import Shown
@@ -25,7 +25,7 @@ def render(shown: Shown) -> str:
     """The verdict, an annotation for each of the worst findings, and the rest as plain lines."""
     report = shown.report
     groups = group_findings(report)
-    lines = [f"driftline {report.verdict}: {counts(groups)} ({looked_at(report)})"]
+    lines = [f"driftline {report.verdict}: {found(report, groups)} ({looked_at(report)})"]
     if report.verdict == "unknown":
         lines.append(f"::warning title=driftline::{escape_data(NOTHING_JUDGED)}")
     annotated = groups[: SHOWN_A_STEP - (report.verdict == "unknown")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from driftline.analyzers.groups import FindingGroup, group_findings
 from driftline.cli.formats.places import place_of
 from driftline.cli.formats.plain import cut, one_line
-from driftline.cli.formats.summary import NOTHING_JUDGED, counts, looked_at, not_checked_lines, where_found
+from driftline.cli.formats.summary import found, looked_at, not_checked_lines, where_found
 
 if TYPE_CHECKING:
     from driftline.cli.formats import Shown
@@ -62,9 +62,8 @@ def code(text: str) -> str:
 
 def _head(shown: Shown, groups: list[FindingGroup]) -> str:
     report = shown.report
-    said = NOTHING_JUDGED if report.verdict == "unknown" and not groups else counts(groups)
     of_file = f" of {code(shown.file)}" if shown.file else ""
-    return f"### driftline{of_file}: {_WORDS[report.verdict]}, {said}\n\n{looked_at(report)}\n"
+    return f"### driftline{of_file}: {_WORDS[report.verdict]}, {found(report, groups)}\n\n{looked_at(report)}\n"
 
 
 def _row(group: FindingGroup, shown: Shown) -> str:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 NOTHING_JUDGED = "nothing could be judged, which is not a pass"
 
 
-def counts(groups: list[FindingGroup]) -> str:
-    """How many defects of each severity, worst first."""
+def found(report: Report, groups: list[FindingGroup]) -> str:
+    """How many defects of each severity, worst first; of a record that could not be judged, that."""
+    if report.verdict == "unknown" and not groups:
+        return NOTHING_JUDGED
     by_severity = Counter(group.severity for group in groups)
     said = [_plural(by_severity[word], word) for word in SEVERITIES if by_severity[word]]
     return ", ".join(said) or "nothing found"

@@ -13,7 +13,7 @@ from rich.text import Text
 from driftline.analyzers.groups import FindingGroup, group_findings
 from driftline.cli.formats.places import relative
 from driftline.cli.formats.plain import one_line
-from driftline.cli.formats.summary import NOTHING_JUDGED, counts, looked_at, not_checked_lines, where_found
+from driftline.cli.formats.summary import found, looked_at, not_checked_lines, where_found
 
 if TYPE_CHECKING:
     from driftline.analyzers import Report
@@ -48,7 +48,7 @@ def render(shown: Shown, *, width: int = 120, colour: bool = False) -> str:
 def _headline(report: Report, groups: list[FindingGroup]) -> Text:
     line = Text()
     line.append(f" {report.verdict.upper()} ", style=_VERDICT[report.verdict])
-    line.append(f"  {NOTHING_JUDGED if report.verdict == 'unknown' and not groups else counts(groups)}")
+    line.append(f"  {found(report, groups)}")
     line.append(f"    {looked_at(report)}", style="dim")
     return line
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from driftline.analyzers import load_catalogue
 
 DATA = Path(os.environ.get("DRIFTLINE_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 TOOLS = DATA / "tau_tools.toml"
@@ -30,18 +32,30 @@ def driftline(*arguments: object) -> str:
     ).stdout
 
 
-@pytest.fixture(scope="module")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Both domains as OTLP/JSON, with the state of the oracle and the obligations of the tasks."""
-    folder = tmp_path_factory.mktemp("tau")
+def imported(folder: Path, *options: str) -> list[Path]:
+    """Both domains as OTLP/JSON, with the state that the oracle knows."""
     found = []
     for domain, name in FILES.items():
-        oracle = DATA / f"{name}_oracle.jsonl.gz"
         found.append(folder / f"{domain}.jsonl")
-        driftline(
-            "import", "tau", DATA / f"{name}.json.gz", "--catalog", TOOLS, "--oracle", oracle, "--out", found[-1]
-        )  # fmt: skip
+        replay = ("--oracle", DATA / f"{name}_oracle.jsonl.gz", *options)
+        driftline("import", "tau", DATA / f"{name}.json.gz", "--catalog", TOOLS, *replay, "--out", found[-1])
     return found
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The recordings without obligations."""
+    return imported(tmp_path_factory.mktemp("tau"))
+
+
+@cache
+def runs() -> dict[str, dict[str, Any]]:
+    """The recorded runs by id."""
+    return {
+        f"tau-{domain}-{element['task_id']}-{element['trial']}": element
+        for domain, name in FILES.items()
+        for element in json.loads(gzip.decompress((DATA / f"{name}.json.gz").read_bytes()))
+    }
 
 
 @cache
@@ -49,13 +63,13 @@ def calls() -> list[dict[str, Any]]:
     """Every recorded call with its run, its arguments, its result and what the replay says it changed."""
     found = []
     for name in FILES.values():
-        elements = json.loads(gzip.decompress((DATA / f"{name}.json.gz").read_bytes()))
         replay = gzip.decompress((DATA / f"{name}_oracle.jsonl.gz").read_bytes()).splitlines()
-        for element, line in zip(elements, map(json.loads, replay), strict=True):
+        for line in map(json.loads, replay):
+            messages = runs()[line["run"]]["traj"]
             for call in line["calls"]:
-                asked = element["traj"][call["message"]]["tool_calls"][call["call"]]["function"]["arguments"]
-                answer = element["traj"][call["result_message"]]["content"]
+                asked = messages[call["message"]]["tool_calls"][call["call"]]["function"]["arguments"]
                 arguments = json.dumps(json.loads(asked), sort_keys=True)
+                answer = messages[call["result_message"]]["content"]
                 found.append({**call, "run": line["run"], "arguments": arguments, "result": answer})
     return found
 
@@ -136,6 +150,28 @@ def test_reads_made_again_are_those_with_no_change_between(report: dict[str, Any
 def test_state_is_never_called_stale_inside_a_single_agent(report: dict[str, Any]) -> None:
     """One agent that reads what it wrote itself, in one process: nothing to find in 636 memory operations."""
     assert not [f for f in report["findings"] if f["detector"] == "stale_context"]
+
+
+def test_without_obligations_nothing_is_called_incomplete(report: dict[str, Any]) -> None:
+    """Refusals, failed look-ups replaced by others and empty results of `think` are everyday work."""
+    assert not [f for f in report["findings"] if f["detector"] == "partial_completion"]
+
+
+def test_obligations_not_met_are_exactly_those_found(tmp_path: Path) -> None:
+    """A run that was ended as done without an expected write: each is found, and nothing else is."""
+    effects = {name: tool.effect for name, tool in load_catalogue(TOOLS).tools.items()}
+    applied = Counter((call["run"], call["tool"]) for call in calls() if not call["error"])
+    unmet = set()
+    for run, element in runs().items():
+        expected = Counter(action["name"] for action in element["info"]["task"]["actions"])
+        if "###STOP###" in str(element["traj"][-1]["content"]) and element["traj"][-1]["role"] == "user":
+            writes = {tool: n for tool, n in expected.items() if effects[tool] in ("write", "destructive")}
+            unmet |= {(run, tool) for tool, n in writes.items() if applied[run, tool] < n}
+    lines = imported(tmp_path, "--expects")
+    found = json.loads(driftline("check", *lines, "--catalog", TOOLS, "--format", "json"))["findings"]
+    missed = [f for f in found if f["detector"] == "partial_completion"]
+    assert {(f["run_id"], f["subject"].removeprefix("tool:").partition("*")[0]) for f in missed} == unmet
+    assert len(missed) == len(unmet) == 37
 
 
 def test_times_that_were_made_up_are_not_judged(report: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from driftline._effect import Effect, Key, Targets, Texts, effect_word, listed
 from driftline._guard import strict, warn_once
 from driftline._handles import AgentHandle, ModelHandle, ToolHandle, ValidationHandle
 from driftline._operation import Operation, concept
-from driftline._payload import safe_text, shortened
+from driftline._payload import text_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OBLIGATION = re.compile(r"(tool|step|agent|validate|send):.+")
@@ -335,7 +335,7 @@ def obligations(expects: Texts) -> list[str] | None:
 
 
 def _given(members: Mapping[str, Any]) -> dict[str, str]:
-    return {key: shortened(safe_text(str(value))) for key, value in members.items() if value is not None}
+    return {key: text_of(value) for key, value in members.items() if value is not None}
 
 
 def _unit(uow: str | None, atomic: bool | None) -> dict[str, Any]:

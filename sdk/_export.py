@@ -24,6 +24,7 @@ from driftline._span_copy import PendingCopy, with_resource
 from driftline.errors import DriftlineError
 
 _TIMEOUT = 5.0
+_TODO = "Start `driftline up`, name another collector with DRIFTLINE_ENDPOINT, or set DRIFTLINE_DISABLED=1."
 _BUSY = (429, 502, 503, 504)
 _TALKATIVE = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
@@ -87,7 +88,7 @@ class WholeSender:
         self.worth_retrying = bool(reason)
         if not sent:
             said = " ".join(filter(None, (self._where and f"to {self._where}", reason and f"({reason})")))
-            warn_once("export", "driftline cannot deliver spans %s; your code runs on, less observed", said)
+            warn_once("export", "driftline cannot deliver spans %s. Your code runs on. %s", said, _TODO)
         return sent
 
     def shutdown(self) -> None:

@@ -153,10 +153,10 @@ class Operation(Generic[_H]):
                 **moment,
             }
             first[at.SEQ] = tick()
-            handle._life = instance_id()
             handle.span = span = settings.get_tracer().start_span(
                 self.name, context, self.kind, first, self.links() or None
             )
+            handle._life = instance_id()
             if settings.unusual_sampler:
                 span.set_attributes(first)
             context = trace.set_span_in_context(span, self.inside(context))

@@ -89,7 +89,13 @@ def safe_value(value: Any) -> Any:
 
 def texts(values: Iterable[object]) -> list[str]:
     """*values* as the elements of a list of texts; what is empty says nothing."""
-    return [str(value) for value in values if value not in ("", None)]
+    return [text for text in map(text_of, values) if text]
+
+
+def text_of(value: object) -> str:
+    """*value* as text, whatever it is; '' for None."""
+    safe = safe_value(value)
+    return "" if safe is None else str(safe)
 
 
 def safe_text(text: str) -> str:

@@ -19,7 +19,7 @@ from driftline import attributes as at
 from driftline._guard import guarded
 from driftline._handles import Handle
 from driftline._operation import Operation
-from driftline._payload import safe_digest
+from driftline._payload import safe_digest, text_of
 
 INIT = "init"
 KINDS = ("native", "digest", "time", "none")
@@ -69,7 +69,7 @@ class MemoryHandle(Handle):
         """
         with guarded("noting versions"):
             found = self._by_key(version)
-            self._versions.update({key: INIT if said is None else str(said) for key, said in found.items()})
+            self._versions.update({key: INIT if said is None else text_of(said) for key, said in found.items()})
             if ordinal is not None:
                 self._ordinals.update(self._by_key(ordinal))
             self.set(at.MEMORY_KEYS, list(self._versions))
@@ -113,7 +113,7 @@ class MemoryHandle(Handle):
     def _by_key(self, said: Any) -> dict[str, Any]:
         """What was *said* of each key; of a lone value, it is of the first."""
         if isinstance(said, Mapping):
-            return {str(key): value for key, value in said.items()}
+            return {text_of(key): value for key, value in said.items()}
         if not self._versions:
             raise ValueError(f"{said!r} of no key: name the keys, as a mapping from key to version")
         return {next(iter(self._versions)): said}
@@ -135,7 +135,7 @@ def read(store: str, keys: str | Iterable[str], *, version: str | None = None) -
 
 def search(store: str, keys: str | Iterable[str] = (), *, watermark: str | None = None) -> Operation[MemoryHandle]:
     """A search; say with `observed` which records it returned. *watermark*: the index position it ran at."""
-    said = None if watermark is None else str(watermark)
+    said = None if watermark is None else text_of(watermark)
     return _operation("search_memory", store, keys, None, {at.MEMORY_WATERMARK: said})
 
 
@@ -177,20 +177,20 @@ def delete(
 
 def _parents(versions: Iterable[str | None]) -> list[str] | None:
     """Parents as the wire has them. One unknown ('') makes all of them unknown: half a lineage is a wrong one."""
-    found = [INIT if version is None else str(version) for version in versions]
+    found = [INIT if version is None else text_of(version) for version in versions]
     return found if found and "" not in found else None
 
 
 def _operation(
     word: str, store: str, keys: str | Iterable[str], version: str | None, more: dict[str, Any] | None = None
 ) -> Operation[MemoryHandle]:
-    names = list(dict.fromkeys([keys] if isinstance(keys, str) else [str(key) for key in keys]))
+    names = list(dict.fromkeys([keys] if isinstance(keys, str) else map(text_of, keys)))
     known = version is not None and bool(names)
     attributes = {
         at.OPERATION: word,
         at.MEMORY_STORE: store,
         at.MEMORY_KEYS: names,
-        at.MEMORY_VERSIONS: [str(version), *[""] * (len(names) - 1)] if known else None,
+        at.MEMORY_VERSIONS: [text_of(version), *[""] * (len(names) - 1)] if known else None,
         at.MEMORY_VERSION_KIND: "native" if known else None,
         **(more or {}),
     }

@@ -1,0 +1,66 @@
+"""What every test of the SDK starts from: a provider of its own, spans kept in memory, nothing left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import driftline
+import pytest
+from driftline import _guard
+from driftline._settings import Settings, settings
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from recorded_spans import Program, Recorded
+
+
+@pytest.fixture(autouse=True)
+def as_after_import() -> Iterator[None]:
+    """Settings as `import driftline` leaves them, before and after."""
+    for member in dataclasses.fields(Settings):
+        setattr(settings, member.name, getattr(Settings(), member.name))
+    _guard._said.clear()
+    yield
+    driftline.shutdown(1.0)
+    for member in dataclasses.fields(Settings):
+        setattr(settings, member.name, getattr(Settings(), member.name))
+
+
+@pytest.fixture
+def spans() -> Recorded:
+    """driftline switched on, over a provider that no other test shares."""
+    exporter = InMemorySpanExporter()
+    driftline.init("tests", tracer_provider=TracerProvider(shutdown_on_exit=False), exporter=exporter)
+    return Recorded(exporter)
+
+
+@pytest.fixture
+def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """driftline swallows its own failures, as it does outside of tests."""
+    monkeypatch.setenv("DRIFTLINE_STRICT", "0")
+
+
+@pytest.fixture
+def program() -> Program:
+    """Runs a program of its own, with a clean environment, to its end."""
+
+    def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DRIFTLINE_", "OTEL_", "PYTEST_"))
+        }
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            env={**inherited, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

@@ -194,7 +194,7 @@ def _record_at(data: bytes, position: int) -> tuple[bytes, int, int] | None:
         return None
     magic, length, checksum, spans = _HEADER.unpack_from(data, position)
     end = position + _HEADER.size + length
-    if magic != _MAGIC or end > len(data):
+    if magic != _MAGIC or not length or end > len(data):
         return None
     payload = data[position + _HEADER.size : end]
     return (payload, spans, end) if zlib.crc32(payload) == checksum else None

@@ -23,7 +23,7 @@ _FOR_NOT_CHECKED = 6_000  # bytes kept for what comes after the findings
 _LONGEST = 400  # characters of one sentence
 _WORDS = {"fail": "Fail", "pass": "Pass", "unknown": "Unknown"}
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
-_CALLING = re.compile(r"@(?=\w)|(?<=\\#)(?=\d)")  # a person or an issue, were it not for the empty comment
+_CALLING = re.compile(r"@(?=\w)|#(?=\d)")  # a person or an issue, were it not for the empty comment
 
 
 def render(shown: Shown) -> str:
@@ -52,12 +52,16 @@ def render(shown: Shown) -> str:
 def escape(text: str) -> str:
     """*text* as Markdown that shows it and does nothing else."""
     escaped = _SPECIAL.sub(r"\\\1", html.escape(cut(one_line(text), _LONGEST), quote=False))
-    return _CALLING.sub(lambda found: f"{found[0]}<!-- -->", escaped)
+    return _call_nobody(escaped)
 
 
 def code(text: str) -> str:
     """*text* as code, in a table too."""
     return f"<code>{escape(text)}</code>"
+
+
+def _call_nobody(text: str) -> str:
+    return _CALLING.sub(lambda found: f"{found[0]}<!-- -->", text)
 
 
 def _head(shown: Shown, groups: list[FindingGroup]) -> str:
@@ -89,7 +93,8 @@ def _detail(group: FindingGroup, shown: Shown) -> str:
     lines.append(f"- *run* {code(finding.run_id)}" + (f", spans: {spans}" if spans else ""))
     if shown.see(group.id):
         lines.append(f"- *see* {code(shown.see(group.id))}")
-    summary = html.escape(f"{group.id} {finding.detector}.{finding.anomaly}: {cut(one_line(finding.subject), 80)}")
+    told = f"{group.id} {finding.detector}.{finding.anomaly}: {cut(one_line(finding.subject), 80)}"
+    summary = _call_nobody(html.escape(told))
     return f"<details><summary>{summary}</summary>\n\n" + "\n".join(lines) + "\n\n</details>\n"
 
 

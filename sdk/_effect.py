@@ -110,7 +110,7 @@ class Effect(Operation[ToolHandle]):
 
 def listed(values: Texts) -> list[str] | None:
     """*values* as a list; a single text is a list of one."""
-    return [values] if isinstance(values, str) else texts(values) or None
+    return texts(values) or None
 
 
 def effect_word(word: str | None) -> str | None:

@@ -42,6 +42,8 @@ class _Send(Operation[SendHandle]):
 
 class _Receive(Operation[Handle]):
     kind = SpanKind.CONSUMER
+    # A worker killed at work takes its spans with it; that it had taken the message must be known all the same.
+    announces = True
 
     def __init__(self, name: str, attributes: Mapping[str, Any], carrier: Mapping[str, Any] | None) -> None:
         super().__init__(name, attributes)

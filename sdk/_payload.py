@@ -87,9 +87,14 @@ def safe_value(value: Any) -> Any:
     return f"<unreadable {type(value).__qualname__}>"
 
 
-def texts(values: Iterable[object]) -> list[str]:
+def texts(values: object) -> list[str]:
     """*values* as the elements of a list of texts; what is empty says nothing."""
-    return [text for text in map(text_of, values) if text]
+    return [text for text in map(text_of, elements(values)) if text]
+
+
+def elements(values: object) -> Iterable[Any]:
+    """*values* one by one; a text, or what cannot be iterated over, is the only one."""
+    return values if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [values]
 
 
 def text_of(value: object) -> str:

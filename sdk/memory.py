@@ -19,7 +19,7 @@ from driftline import attributes as at
 from driftline._guard import guarded
 from driftline._handles import Handle
 from driftline._operation import Operation
-from driftline._payload import safe_digest, text_of
+from driftline._payload import elements, safe_digest, text_of
 
 INIT = "init"
 KINDS = ("native", "digest", "time", "none")
@@ -158,7 +158,7 @@ def write(
         operation: `create_memory`, `update_memory` or `upsert_memory`; by default it follows from *parents*.
         epoch: lease or fencing number of the writer.
     """
-    derived = None if parents is None else _parents([parents] if isinstance(parents, str) else parents)
+    derived = None if parents is None else _parents(elements(parents))
     word = operation or ("create_memory" if derived == [INIT] else "update_memory")
     return _operation(word, store, key, version, {at.MEMORY_PARENTS: derived, at.MEMORY_EPOCH: epoch})
 
@@ -184,7 +184,7 @@ def _parents(versions: Iterable[str | None]) -> list[str] | None:
 def _operation(
     word: str, store: str, keys: str | Iterable[str], version: str | None, more: dict[str, Any] | None = None
 ) -> Operation[MemoryHandle]:
-    names = list(dict.fromkeys([keys] if isinstance(keys, str) else map(text_of, keys)))
+    names = list(dict.fromkeys(map(text_of, elements(keys))))
     known = version is not None and bool(names)
     attributes = {
         at.OPERATION: word,

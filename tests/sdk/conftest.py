@@ -50,9 +50,7 @@ def program() -> Program:
 
     def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DRIFTLINE_", "OTEL_", "PYTEST_"))
+            name: value for name, value in os.environ.items() if not name.startswith(("DRIFTLINE_", "OTEL_", "PYTEST_"))
         }
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code), *arguments],

@@ -385,9 +385,10 @@ def test_call_id_for_a_compensation(spans: Recorded) -> None:
         assert booking.call_id == booking.call_id
     with driftline.tool("cancel", compensates=booking.call_id, call_id="mine") as cancel:
         assert "mine" == cancel.call_id
-    assert spans.said("execute_tool cancel")["driftline.effect.compensates"] == spans.said("execute_tool book")[
-        "driftline.call.id"
-    ]
+    assert (
+        spans.said("execute_tool cancel")["driftline.effect.compensates"]
+        == spans.said("execute_tool book")["driftline.call.id"]
+    )
 
 
 @pytest.mark.parametrize(

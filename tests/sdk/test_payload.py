@@ -93,9 +93,11 @@ def test_what_contains_itself_becomes_text() -> None:
 
 _anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -237,9 +239,10 @@ def test_open_ended_signatures_are_read_too(spans: Recorded) -> None:
     def take(first: int, /, *rest: int, **named: int) -> None: ...
 
     take(1, 2, 3, x=4)
-    assert digest({"first": 1, "rest": [2, 3], "named": {"x": 4}}) == spans.said("execute_tool any")[
-        "driftline.call.args_digest"
-    ]
+    assert (
+        digest({"first": 1, "rest": [2, 3], "named": {"x": 4}})
+        == spans.said("execute_tool any")["driftline.call.args_digest"]
+    )
 
 
 def test_a_value_without_stable_form_has_no_digest(spans: Recorded) -> None:

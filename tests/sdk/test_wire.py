@@ -101,9 +101,7 @@ EVERY_KIND: list[tuple[Any, str, int, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("make", "name", "kind", "said"), EVERY_KIND, ids=[name for _, name, _, _ in EVERY_KIND])
-def test_name_kind_and_attributes(
-    make: Any, name: str, kind: int, said: dict[str, Any], receiver: Receiver
-) -> None:
+def test_name_kind_and_attributes(make: Any, name: str, kind: int, said: dict[str, Any], receiver: Receiver) -> None:
     """Each concept has exactly the name, the kind and the attributes of the vocabulary; lists are OTLP arrays."""
     with make():
         pass

@@ -107,7 +107,7 @@ def _import(requests: _Requests, data: str, out: str | None, fmt: str, settings:
 
 
 def _text(delivered: Delivered, data: str) -> str:
-    head = f"imported {delivered.traces:,} runs, {delivered.spans:,} spans into {delivered.where}"
+    head = f"imported {_count(delivered.traces, 'run')}, {_count(delivered.spans, 'span')} into {delivered.where}"
     if delivered.server:
         return f"{head}\n  the server judges them in a moment: {delivered.server.web}"
     if delivered.report is None:
@@ -117,6 +117,10 @@ def _text(delivered: Delivered, data: str) -> str:
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no findings"
     option = "" if data == DEFAULT_DATA else f" --data {data}"
     return f"{head}\n  {said}: see `driftline report{option}` and `driftline up{option}`"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _json(delivered: Delivered) -> str:

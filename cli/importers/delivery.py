@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from driftline.cli.context import Server, running_server
+from driftline.cli.context import Server, is_url, prepare_folder, running_server
 from driftline.cli.importers.otlp import json_line
 from driftline.collector.nested import flatten_nested
 from driftline.collector.otlp import PROTOBUF, framed
@@ -69,15 +69,17 @@ def deliver(requests: Sequence[ExportTraceServiceRequest], data: str, config: Co
 
     Raises:
         NotDelivered: the server did not take them.
-        StoreInUse, StoreUnreachable: the store cannot be opened.
+        UnusableFolder, StoreInUse, StoreUnreachable: the store cannot be opened.
     """
-    server = None if data.startswith(("http://", "https://")) else running_server(data)
+    server = None if is_url(data) else running_server(data)
     if server:
         _send(requests, server, say)
         return Delivered(len(_traces(requests)), _spans(requests), server.otlp, server)
     from driftline.analyzers import install_views
     from driftline.collector.store import open_store
 
+    if not is_url(data):
+        prepare_folder(Path(data).expanduser())
     store = open_store(data)
     try:
         install_views(store)

@@ -11,7 +11,6 @@ from typing import Any
 
 from driftline.errors import DriftlineError
 
-
 _NAMES = {dict: "an object", list: "an array", str: "text", int: "a number", float: "a number", bool: "a boolean"}
 
 

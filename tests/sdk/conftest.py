@@ -9,13 +9,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-import driftline
 import pytest
-from driftline import _guard
-from driftline._settings import Settings, settings
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from recorded_spans import Program, Recorded
+
+import driftline
+from driftline import _guard
+from driftline._settings import Settings, settings
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ import asyncio
 import threading
 from typing import Any
 
-import driftline
 import pytest
-from driftline._settings import settings
 from recorded_spans import Recorded
+
+import driftline
+from driftline._settings import settings
 
 ID, NUMBER, MAX, REASON = (
     "driftline.call.id", "driftline.attempt", "driftline.attempt.max", "driftline.attempt.reason",
@@ -44,11 +45,13 @@ def test_until_one_succeeds(spans: Recorded) -> None:
             book("1A")
     said = [span.attributes for span in spans.all()]
     assert 3 == tries == len(said)
-    assert 1 == len(set(_ids(spans)))
-    assert [(1, 5, None), (2, 5, "TimeoutError"), (3, 5, "TimeoutError")] == [
-        (one[NUMBER], one[MAX], one.get(REASON)) for one in said
+    assert len(set(_ids(spans))) == 1
+    assert [(one[NUMBER], one[MAX], one.get(REASON)) for one in said] == [
+        (1, 5, None),
+        (2, 5, "TimeoutError"),
+        (3, 5, "TimeoutError"),
     ]
-    assert ["unknown", "unknown", "applied"] == [one["driftline.effect.outcome"] for one in said]
+    assert [one["driftline.effect.outcome"] for one in said] == ["unknown", "unknown", "applied"]
 
 
 def test_exhaustion(spans: Recorded) -> None:
@@ -58,7 +61,7 @@ def test_exhaustion(spans: Recorded) -> None:
         for attempt in driftline.attempts(3):
             with attempt:
                 book()
-    assert [1, 2, 3] == [span.attributes[NUMBER] for span in spans.all()]
+    assert [span.attributes[NUMBER] for span in spans.all()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("error", [ValueError("other"), KeyboardInterrupt()])
@@ -69,7 +72,7 @@ def test_other_exceptions_end_it(error: BaseException, spans: Recorded) -> None:
         for attempt in driftline.attempts(3, on=TimeoutError):
             with attempt:
                 book()
-    assert 1 == len(spans.all())
+    assert len(spans.all()) == 1
 
 
 def test_a_loop_left_early(spans: Recorded) -> None:
@@ -77,7 +80,7 @@ def test_a_loop_left_early(spans: Recorded) -> None:
     for attempt in driftline.attempts(3):
         with attempt:
             break
-    assert 1 == sum(1 for _ in driftline.attempts(3))
+    assert sum(1 for _ in driftline.attempts(3)) == 1
 
 
 def test_async_attempts(spans: Recorded) -> None:
@@ -98,9 +101,9 @@ def test_async_attempts(spans: Recorded) -> None:
         running.cancel()
         return seat
 
-    assert "2B" == asyncio.run(main())
+    assert asyncio.run(main()) == "2B"
     assert len(ticks) > 5
-    assert 1 == len(set(_ids(spans)))
+    assert len(set(_ids(spans))) == 1
 
 
 def test_as_a_decorator(spans: Recorded) -> None:
@@ -112,7 +115,7 @@ def test_as_a_decorator(spans: Recorded) -> None:
     def book(seat: str) -> str:
         return flaky(seat)
 
-    assert ("1A", "1A") == (book("1A"), book("1A"))
+    assert (book("1A"), book("1A")) == ("1A", "1A")
     first, second, third = _ids(spans)
     assert first == second != third
 
@@ -126,16 +129,15 @@ def test_as_a_decorator_of_a_coroutine(spans: Recorded) -> None:
     async def book(seat: str) -> str:
         return flaky(seat)
 
-    assert "1A" == asyncio.run(book("1A"))
-    assert [1, 2, 3] == [span.attributes[NUMBER] for span in spans.all()]
+    assert asyncio.run(book("1A")) == "1A"
+    assert [span.attributes[NUMBER] for span in spans.all()] == [1, 2, 3]
 
 
 def test_only_the_outermost_call_is_the_retried_one(spans: Recorded) -> None:
     """What a tool, a step or an agent does inside is not itself retried."""
     with driftline.attempt(2, call_id="c", max=3):
-        with driftline.step("outer"):
-            with driftline.tool("inner"):
-                pass
+        with driftline.step("outer"), driftline.tool("inner"):
+            pass
         with driftline.agent("a"), driftline.tool("its"):
             pass
         with driftline.llm("m"), driftline.memory.read("s", "k"), driftline.tool("direct"):
@@ -165,7 +167,7 @@ def test_calls_of_one_attempt_are_told_apart(spans: Recorded) -> None:
             with driftline.tool("mail"):
                 pass
     ids = _ids(spans)
-    assert 7 == len(set(ids[:7]))
+    assert len(set(ids[:7])) == 7
     assert ids[:7] == ids[7:]
 
 
@@ -206,7 +208,7 @@ def test_an_id_given_wins(spans: Recorded) -> None:
     with driftline.attempt(1, call_id="c"), driftline.tool("t", call_id="mine"):
         pass
     said = spans.said("execute_tool t")
-    assert ("mine", 1) == (said[ID], said[NUMBER])
+    assert (said[ID], said[NUMBER]) == ("mine", 1)
 
 
 def test_ids_over_a_resumed_run(spans: Recorded) -> None:
@@ -214,8 +216,8 @@ def test_ids_over_a_resumed_run(spans: Recorded) -> None:
     for number in (1, 2):
         for attempt in driftline.attempts(1, call_id="order-7"):
             with attempt, driftline.tool("pay"):
-                assert 1 == number or attempt.number == 1
-    assert ["order-7/pay"] * 2 == _ids(spans)
+                assert number == 1 or attempt.number == 1
+    assert _ids(spans) == ["order-7/pay"] * 2
 
 
 def test_each_loop_is_another_call(spans: Recorded) -> None:
@@ -224,7 +226,7 @@ def test_each_loop_is_another_call(spans: Recorded) -> None:
         for attempt in driftline.attempts(2):
             with attempt, driftline.tool("pay"):
                 pass
-    assert 2 == len(set(_ids(spans)))
+    assert len(set(_ids(spans))) == 2
 
 
 def test_names_with_spaces_and_slashes(spans: Recorded) -> None:
@@ -233,7 +235,7 @@ def test_names_with_spaces_and_slashes(spans: Recorded) -> None:
         for name in ("my tool", "your tool", "a/b"):
             with driftline.tool(name):
                 pass
-    assert ["c/my tool", "c/your tool", "c/a/b"] == _ids(spans)
+    assert _ids(spans) == ["c/my tool", "c/your tool", "c/a/b"]
 
 
 def test_threads_in_one_attempt(spans: Recorded) -> None:
@@ -244,14 +246,14 @@ def test_threads_in_one_attempt(spans: Recorded) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert "c/t#801" == this.attributes("t")[ID]
+    assert this.attributes("t")[ID] == "c/t#801"
 
 
 def test_retrievals_carry_attempts(spans: Recorded) -> None:
     """They are calls as well."""
     with driftline.attempt(1, call_id="c"), driftline.retrieval("handbook"):
         pass
-    assert "c/handbook" == spans.said("retrieval handbook")[ID]
+    assert spans.said("retrieval handbook")[ID] == "c/handbook"
 
 
 def test_at_least_one() -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 import rfc8785
-from driftline.canonical import NotCanonical, canonical_json, digest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from driftline.canonical import NotCanonical, canonical_json, digest
 
 _text = st.text(st.characters(exclude_categories=["Cs"]))
 _numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -107,7 +108,7 @@ class Model:
     """As pydantic's models look from outside."""
 
     def model_dump(self, mode: str) -> dict[str, Any]:
-        assert "json" == mode
+        assert mode == "json"
         return {"number": 1, "note": ""}
 
 
@@ -148,9 +149,20 @@ def _cycle() -> list[Any]:
     return value
 
 
-@pytest.mark.parametrize(
-    "value", [object(), math.nan, math.inf, [-math.inf], {"a": object()}, _cycle(), {("a", 1): 2}, {1: "a", "1": "b"}, iter([])]
-)  # fmt: skip
+_UNSTABLE = [
+    object(),
+    math.nan,
+    math.inf,
+    [-math.inf],
+    {"a": object()},
+    _cycle(),
+    {("a", 1): 2},
+    {1: 2, "1": 3},
+    iter([]),
+]
+
+
+@pytest.mark.parametrize("value", _UNSTABLE)
 def test_what_has_no_stable_form_is_refused(value: Any) -> None:
     """Better no digest than one that differs between two equal calls, or agrees between two different ones."""
     with pytest.raises(NotCanonical):
@@ -165,4 +177,4 @@ def test_lone_surrogates_have_a_digest() -> None:
 
 def test_members_sort_by_utf16_units() -> None:
     """An astral character sorts before U+FF61, as its surrogates do (RFC 8785, section 3.2.3)."""
-    assert '{"😀":1,"｡":2}' == canonical_json({"｡": 2, "😀": 1})
+    assert canonical_json({"｡": 2, "😀": 1}) == '{"😀":1,"｡":2}'

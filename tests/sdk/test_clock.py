@@ -7,14 +7,15 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import driftline
 import pytest
-from driftline import _process
-from driftline._settings import settings
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from recorded_spans import Recorded
+
+import driftline
+from driftline import _process
+from driftline._settings import settings
 
 SEQ, END = "driftline.seq", "driftline.seq.end"
 
@@ -39,12 +40,12 @@ def test_nested_spans_tick_in_program_order(spans: Recorded) -> None:
         with driftline.step("s"):
             pass
     said = {span.name: (span.attributes[SEQ], span.attributes[END]) for span in spans.all()}
-    assert {
+    assert said == {
         "invoke_workflow r": (1, 8),
         "invoke_agent a": (2, 5),
         "execute_tool t": (3, 4),
         "step s": (6, 7),
-    } == said
+    }
 
 
 def test_every_concept_ticks(spans: Recorded) -> None:
@@ -80,7 +81,7 @@ def test_failures_tick_too(spans: Recorded) -> None:
     """An operation that raises ends like any other."""
     with pytest.raises(ZeroDivisionError), driftline.tool("t"):
         1 / 0  # noqa: B018
-    assert [1, 2] == _ticks(spans)
+    assert _ticks(spans) == [1, 2]
 
 
 def test_a_pending_copy_does_not_tick(spans: Recorded) -> None:
@@ -89,10 +90,10 @@ def test_a_pending_copy_does_not_tick(spans: Recorded) -> None:
         copies = [span for span in spans.all(pending=True) if span.attributes.get("driftline.pending")]
         with driftline.tool("t"):
             pass
-    assert 1 == len(copies)
-    assert 1 == copies[0].attributes[SEQ]
+    assert len(copies) == 1
+    assert copies[0].attributes[SEQ] == 1
     assert END not in copies[0].attributes
-    assert [1, 2, 3, 4] == _ticks(spans)
+    assert _ticks(spans) == [1, 2, 3, 4]
 
 
 def test_unsampled_spans_leave_a_gap() -> None:
@@ -107,7 +108,7 @@ def test_unsampled_spans_leave_a_gap() -> None:
         pass
     driftline.flush()
     (span,) = exporter.get_finished_spans()
-    assert (3, 4) == (span.attributes[SEQ], span.attributes[END])
+    assert (span.attributes[SEQ], span.attributes[END]) == (3, 4)
 
 
 def test_switched_off_midway_a_span_still_ends(spans: Recorded) -> None:
@@ -119,8 +120,8 @@ def test_switched_off_midway_a_span_still_ends(spans: Recorded) -> None:
     settings.enabled = True
     with driftline.step("after"):
         pass
-    assert ["step before", "step after"] == spans.names
-    assert [1, 2, 3, 4] == _ticks(spans)
+    assert spans.names == ["step before", "step after"]
+    assert _ticks(spans) == [1, 2, 3, 4]
 
 
 def test_switched_on_midway_only_later_spans_count(spans: Recorded) -> None:
@@ -131,7 +132,7 @@ def test_switched_on_midway_only_later_spans_count(spans: Recorded) -> None:
         with driftline.step("seen"):
             pass
         unseen.set("anything", 1)
-    assert [1, 2] == _ticks(spans)
+    assert _ticks(spans) == [1, 2]
 
 
 class _Breaking(SpanProcessor):
@@ -158,11 +159,11 @@ def test_a_span_that_could_not_begin_is_a_gap_of_one() -> None:
     with driftline.step("two"):
         pass
     driftline.flush()
-    assert [(1, 2), (4, 5)] == [(s.attributes[SEQ], s.attributes[END]) for s in exporter.get_finished_spans()]
+    assert [(s.attributes[SEQ], s.attributes[END]) for s in exporter.get_finished_spans()] == [(1, 2), (4, 5)]
 
 
 def test_without_init_nothing_breaks() -> None:
     """With no provider at all spans go nowhere, and the clock ticks on."""
     with driftline.step("s"):
         pass
-    assert 3 == _process.tick()
+    assert _process.tick() == 3

@@ -8,9 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import driftline
 from opentelemetry import trace
 from recorded_spans import Recorded
+
+import driftline
 
 
 def _current() -> str:
@@ -32,10 +33,10 @@ def test_a_new_thread_begins_outside(spans: Recorded) -> None:
         for thread in (bare, carried):
             thread.start()
             thread.join()
-    assert "" == _parents(spans)["execute_tool bare"]
+    assert _parents(spans)["execute_tool bare"] == ""
     assert "driftline.run.id" not in spans.said("execute_tool bare")
-    assert "invoke_agent a" == _parents(spans)["execute_tool carried"]
-    assert "r" == spans.said("execute_tool carried")["driftline.run.id"]
+    assert _parents(spans)["execute_tool carried"] == "invoke_agent a"
+    assert spans.said("execute_tool carried")["driftline.run.id"] == "r"
 
 
 def test_gathered_tasks_keep_apart(spans: Recorded) -> None:
@@ -49,7 +50,7 @@ def test_gathered_tasks_keep_apart(spans: Recorded) -> None:
     async def turn(agent: str) -> None:
         async with driftline.agent(agent):
             for _ in range(3):
-                assert "execute_tool look" == await look(agent)
+                assert await look(agent) == "execute_tool look"
                 assert f"invoke_agent {agent}" == _current()
 
     async def main() -> None:
@@ -59,11 +60,11 @@ def test_gathered_tasks_keep_apart(spans: Recorded) -> None:
     asyncio.run(main())
     by_id = {span.context.span_id: span.name for span in spans.all()}
     looks = [span for span in spans.all() if span.name == "execute_tool look"]
-    assert 15 == len(looks)
+    assert len(looks) == 15
     for span in looks:
         assert span.parent is not None
         assert f"invoke_agent {span.attributes['gen_ai.agent.name']}" == by_id[span.parent.span_id]
-        assert "r" == span.attributes["driftline.run.id"]
+        assert span.attributes["driftline.run.id"] == "r"
 
 
 def test_one_operation_shared_by_tasks(spans: Recorded) -> None:
@@ -81,7 +82,7 @@ def test_one_operation_shared_by_tasks(spans: Recorded) -> None:
         await asyncio.gather(*(use(n) for n in range(5)))
 
     asyncio.run(main())
-    assert [4, 3, 2, 1, 0] == [span.attributes["n"] for span in spans.all()]
+    assert [span.attributes["n"] for span in spans.all()] == [4, 3, 2, 1, 0]
     assert all(span.attributes["n"] == span.attributes["after"] for span in spans.all())
 
 
@@ -95,13 +96,14 @@ def test_one_operation_shared_by_threads(spans: Recorded) -> None:
             barrier.wait()
             step.set("n", n)
             barrier.wait()
-        assert "" == _current()
+        assert _current() == ""
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))
-    assert [0, 1, 2, 3] == sorted(span.attributes["n"] for span in spans.all())
-    assert 8 == len(
-        {tick for s in spans.all() for tick in (s.attributes["driftline.seq"], s.attributes["driftline.seq.end"])}
+    assert sorted(span.attributes["n"] for span in spans.all()) == [0, 1, 2, 3]
+    assert (
+        len({tick for s in spans.all() for tick in (s.attributes["driftline.seq"], s.attributes["driftline.seq.end"])})
+        == 8
     )
 
 
@@ -111,8 +113,8 @@ def test_left_in_another_context(spans: Recorded) -> None:
     context = contextvars.copy_context()
     context.run(operation.__enter__)
     operation.__exit__(None, None, None)
-    assert ["step s"] == spans.names
-    assert "" == _current()
+    assert spans.names == ["step s"]
+    assert _current() == ""
 
 
 def test_a_task_outlives_the_block_that_began_it(spans: Recorded) -> None:
@@ -129,9 +131,9 @@ def test_a_task_outlives_the_block_that_began_it(spans: Recorded) -> None:
         await task
 
     asyncio.run(main())
-    assert ["invoke_workflow r", "execute_tool late"] == spans.names
-    assert "invoke_workflow r" == _parents(spans)["execute_tool late"]
-    assert "r" == spans.said("execute_tool late")["driftline.run.id"]
+    assert spans.names == ["invoke_workflow r", "execute_tool late"]
+    assert _parents(spans)["execute_tool late"] == "invoke_workflow r"
+    assert spans.said("execute_tool late")["driftline.run.id"] == "r"
 
 
 def test_cancelled_tasks(spans: Recorded) -> None:
@@ -149,4 +151,4 @@ def test_cancelled_tasks(spans: Recorded) -> None:
 
     assert isinstance(asyncio.run(main()), asyncio.CancelledError)
     said = spans.said("execute_tool slow")
-    assert ("CancelledError", "unknown") == (said["error.type"], said["driftline.effect.outcome"])
+    assert (said["error.type"], said["driftline.effect.outcome"]) == ("CancelledError", "unknown")

@@ -6,15 +6,17 @@ import asyncio
 import dataclasses
 import functools
 import inspect
+import itertools
 import pickle
 from collections.abc import Callable
 from typing import Any
 
-import driftline
 import pytest
-from driftline.canonical import digest
 from opentelemetry import trace
 from recorded_spans import Recorded
+
+import driftline
+from driftline.canonical import digest
 
 
 def _current() -> str:
@@ -49,7 +51,7 @@ def test_bare_called_and_named(concept: Any, prefix: str, spans: Recorded) -> No
 
     inside = [bare(), called(), named()]
     assert [f"{prefix} bare", f"{prefix} called", f"{prefix} other"] == inside == spans.names
-    assert "" == _current()
+    assert _current() == ""
 
 
 def test_concepts_that_need_a_name(spans: Recorded) -> None:
@@ -64,11 +66,11 @@ def test_concepts_that_need_a_name(spans: Recorded) -> None:
         driftline.send("q"),
         driftline.receive("q", {}),
     ):
-        assert "" != decorate(_current)()
-    assert [
+        assert decorate(_current)() != ""
+    assert spans.names == [
         "chat m", "retrieval r", "read_memory s", "update_memory s", "delete_memory s", "search_memory s", "send q",
         "process q",
-    ] == spans.names  # fmt: skip
+    ]  # fmt: skip
 
 
 def test_bare_retrieval(spans: Recorded) -> None:
@@ -103,8 +105,8 @@ def test_a_function_stays_what_it_was() -> None:
     async def async_generator() -> Any:
         yield
 
-    assert ("plain", "Says something.") == (plain.__name__, plain.__doc__)
-    assert "(a: 'int', *, b: 'str' = '') -> 'str'" == str(inspect.signature(plain))
+    assert (plain.__name__, plain.__doc__) == ("plain", "Says something.")
+    assert str(inspect.signature(plain)) == "(a: 'int', *, b: 'str' = '') -> 'str'"
     assert inspect.iscoroutinefunction(coroutine)
     assert inspect.isgeneratorfunction(generator)
     assert inspect.isasyncgenfunction(async_generator)
@@ -135,9 +137,9 @@ def test_call_site_of_a_decorated_function(spans: Recorded) -> None:
     """It is the place of its definition: file relative to the working folder, first line, qualified name."""
     at_module_level(1)
     said = spans.said("execute_tool at_module_level")
-    assert "tests/sdk/test_decorators.py" == said["code.file.path"]
+    assert said["code.file.path"] == "tests/sdk/test_decorators.py"
     assert inspect.unwrap(at_module_level).__code__.co_firstlineno == said["code.line.number"]
-    assert "at_module_level" == said["code.function.name"]
+    assert said["code.function.name"] == "at_module_level"
 
 
 def test_call_site_of_a_block(spans: Recorded) -> None:
@@ -195,11 +197,11 @@ class Clerk:
 
 def test_methods(spans: Recorded) -> None:
     """Instance, class and static methods, decorated above or below; `self` and `cls` are no arguments."""
-    assert "clerk 1 execute_tool method" == Clerk().method("1")
+    assert Clerk().method("1") == "clerk 1 execute_tool method"
     assert "clerk 1 execute_tool below" == Clerk.below("1") == Clerk().below("1")
-    assert "clerk 1 execute_tool above" == Clerk.above("1")
+    assert Clerk.above("1") == "clerk 1 execute_tool above"
     assert "1 execute_tool static" == Clerk.loose("1") == Clerk().loose("1")
-    assert "clerk 1 step later" == asyncio.run(Clerk().later("1"))
+    assert asyncio.run(Clerk().later("1")) == "clerk 1 step later"
     assert {digest({"order": "1"})} == {span.attributes["driftline.call.args_digest"] for span in spans.all()}
 
 
@@ -218,7 +220,7 @@ class Counter:
 def test_dataclasses(spans: Recorded) -> None:
     """Their methods are traced, their equality and repr stay."""
     counter = Counter()
-    assert 2 == counter.add(2)
+    assert counter.add(2) == 2
     assert Counter(2) == counter
     assert digest({"n": 2}) == spans.said("execute_tool add")["driftline.call.args_digest"]
 
@@ -229,9 +231,9 @@ def test_bound_methods_and_partials(spans: Recorded) -> None:
     def book(seat: str, note: str = "") -> str:
         return seat
 
-    assert "a" == driftline.tool(functools.partial(book, "a"))()
-    assert "b" == driftline.tool(functools.partial(book, "b"))()
-    assert "c" == driftline.tool("keyword")(functools.partial(book, seat="c"))()
+    assert driftline.tool(functools.partial(book, "a"))() == "a"
+    assert driftline.tool(functools.partial(book, "b"))() == "b"
+    assert driftline.tool("keyword")(functools.partial(book, seat="c"))() == "c"
     driftline.tool(Clerk().loose)("1")
     digests = [span.attributes["driftline.call.args_digest"] for span in spans.all() if span.name.endswith("book")]
     assert [digest({"seat": "a", "note": ""}), digest({"seat": "b", "note": ""})] == digests
@@ -245,7 +247,7 @@ def test_partial_of_a_coroutine_function(spans: Recorded) -> None:
         await asyncio.sleep(0)
         return _current()
 
-    assert "execute_tool work" == asyncio.run(driftline.tool(functools.partial(work, 1))())
+    assert asyncio.run(driftline.tool(functools.partial(work, 1))()) == "execute_tool work"
 
 
 class Callables:
@@ -261,13 +263,13 @@ class Callables:
 
 def test_callable_objects(spans: Recorded) -> None:
     """They are named after their class, and an async `__call__` is awaited inside of the span."""
-    assert "x execute_tool Callables" == asyncio.run(driftline.tool(Callables("x "))(1))
+    assert asyncio.run(driftline.tool(Callables("x "))(1)) == "x execute_tool Callables"
     assert digest({"n": 1}) == spans.said("execute_tool Callables")["driftline.call.args_digest"]
 
 
 def test_built_in_functions(spans: Recorded) -> None:
     """Some say nothing of their arguments; they are traced all the same."""
-    assert 3 == driftline.tool(max)(1, 3)
+    assert driftline.tool(max)(1, 3) == 3
     assert digest(3) == spans.said("execute_tool max")["driftline.call.result_digest"]
 
 
@@ -291,7 +293,7 @@ def test_stacked_decorators(spans: Recorded) -> None:
     def both() -> str:
         return _current()
 
-    assert "execute_tool both" == both()
+    assert both() == "execute_tool both"
     tool, step = spans.one("execute_tool both"), spans.one("step both")
     assert tool.parent is not None
     assert step.context.span_id == tool.parent.span_id
@@ -307,8 +309,8 @@ def test_recursion(spans: Recorded) -> None:
 
     countdown(3)
     found = spans.all()
-    assert 4 == len(found)
-    for inner, outer in zip(found, found[1:], strict=False):
+    assert len(found) == 4
+    for inner, outer in itertools.pairwise(found):
         assert inner.parent is not None
         assert outer.context.span_id == inner.parent.span_id
 
@@ -320,7 +322,7 @@ def test_reentrance(spans: Recorded) -> None:
         outer.set("which", "outer")
         inner.set("which", "inner")
     inner_span, outer_span = spans.all()
-    assert ("inner", "outer") == (inner_span.attributes["which"], outer_span.attributes["which"])
+    assert (inner_span.attributes["which"], outer_span.attributes["which"]) == ("inner", "outer")
     assert inner_span.parent is not None
     assert outer_span.context.span_id == inner_span.parent.span_id
 
@@ -335,8 +337,8 @@ def test_handles_after_the_end(spans: Recorded, caplog: pytest.LogCaptureFixture
     call.fail("late")
     said = spans.said("execute_tool t")
     assert "late" not in said
-    assert "applied" == said["driftline.effect.outcome"]
-    assert 1 == len(caplog.records)
+    assert said["driftline.effect.outcome"] == "applied"
+    assert len(caplog.records) == 1
     assert "after its span had ended" in caplog.text
     assert call.span_context == spans.one("execute_tool t").context
 
@@ -352,7 +354,7 @@ def test_effects_that_went_unsaid(spans: Recorded) -> None:
     driftline.tool("r", effect="read")(act)()
     driftline.tool("n")(act)()
     outcomes = [span.attributes.get("driftline.effect.outcome") for span in spans.all()]
-    assert ["applied", "applied", "applied", None, None] == outcomes
+    assert outcomes == ["applied", "applied", "applied", None, None]
 
 
 def _say(word: str) -> Callable[[driftline._handles.ToolHandle], None]:
@@ -375,8 +377,8 @@ def test_a_call_marked_as_failed_is_not_applied(spans: Recorded) -> None:
     """Whether it took place cannot be told from a failure alone."""
     with driftline.tool("t", effect="write") as call:
         call.fail("half done")
-    assert "unknown" == spans.said("execute_tool t")["driftline.effect.outcome"]
-    assert "half done" == spans.one("execute_tool t").status.description
+    assert spans.said("execute_tool t")["driftline.effect.outcome"] == "unknown"
+    assert spans.one("execute_tool t").status.description == "half done"
 
 
 def test_call_id_for_a_compensation(spans: Recorded) -> None:
@@ -384,7 +386,7 @@ def test_call_id_for_a_compensation(spans: Recorded) -> None:
     with driftline.tool("book") as booking:
         assert booking.call_id == booking.call_id
     with driftline.tool("cancel", compensates=booking.call_id, call_id="mine") as cancel:
-        assert "mine" == cancel.call_id
+        assert cancel.call_id == "mine"
     assert (
         spans.said("execute_tool cancel")["driftline.effect.compensates"]
         == spans.said("execute_tool book")["driftline.call.id"]
@@ -410,6 +412,6 @@ def test_verdicts_of_exceptions(spans: Recorded) -> None:
     with driftline.validation("c") as check:
         check.fail("wrong total")
     verdicts = [span.attributes["driftline.validation.verdict"] for span in spans.all()]
-    assert ["fail", "error", "fail"] == verdicts
+    assert verdicts == ["fail", "error", "fail"]
     assert spans.one("validate c").status.is_unset
-    assert ["wrong total"] == [event.name for event in spans.one("validate c").events]
+    assert [event.name for event in spans.one("validate c").events] == ["wrong total"]

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from typing import Any
 
-import driftline
 import pytest
+from opentelemetry.trace import StatusCode
+from recorded_spans import Recorded
+
+import driftline
 from driftline import _guard
 from driftline._operation import Operation
 from driftline.errors import DriftlineError
-from opentelemetry.trace import StatusCode
-from recorded_spans import Recorded
 
 
 class NotEnough(driftline.Refused):
@@ -40,7 +41,7 @@ def test_any_exception_passes_through(kind: type[BaseException], spans: Recorded
     with pytest.raises(kind) as caught, driftline.tool("block"):
         raise error
     assert error is caught.value
-    assert "unknown" == spans.said("execute_tool function")["driftline.effect.outcome"]
+    assert spans.said("execute_tool function")["driftline.effect.outcome"] == "unknown"
 
 
 def test_what_is_recorded(spans: Recorded) -> None:
@@ -48,12 +49,12 @@ def test_what_is_recorded(spans: Recorded) -> None:
     with pytest.raises(ValueError, match="bad order"), driftline.step("s"):
         raise ValueError("bad order")
     span = spans.one("step s")
-    assert (StatusCode.ERROR, "ValueError: bad order") == (span.status.status_code, span.status.description)
-    assert "ValueError" == span.attributes["error.type"]
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "ValueError: bad order")
+    assert span.attributes["error.type"] == "ValueError"
     (event,) = span.events
-    assert ("exception", "ValueError", "bad order") == (
+    assert (
         event.name, event.attributes["exception.type"], event.attributes["exception.message"],
-    )  # fmt: skip
+    ) == ("exception", "ValueError", "bad order")  # fmt: skip
     assert "bad order" in event.attributes["exception.stacktrace"]
 
 
@@ -62,7 +63,7 @@ def test_refused(spans: Recorded) -> None:
     for name, kind in (("a", driftline.Refused), ("b", NotEnough)):
         with pytest.raises(driftline.Refused), driftline.tool(name, effect="write"):
             raise kind("no funds")
-        assert "refused" == spans.said(f"execute_tool {name}")["driftline.effect.outcome"]
+        assert spans.said(f"execute_tool {name}")["driftline.effect.outcome"] == "refused"
         assert StatusCode.ERROR is spans.one(f"execute_tool {name}").status.status_code
 
 
@@ -72,9 +73,9 @@ def test_refused_without_raising(spans: Recorded) -> None:
         call.refused()
     with driftline.tool("b", effect="write") as call:
         call.refused("no funds")
-    assert "refused" == spans.said("execute_tool a")["driftline.effect.outcome"]
+    assert spans.said("execute_tool a")["driftline.effect.outcome"] == "refused"
     assert spans.one("execute_tool a").status.is_unset
-    assert "no funds" == spans.one("execute_tool b").status.description
+    assert spans.one("execute_tool b").status.description == "no funds"
 
 
 @pytest.mark.usefixtures("in_production")
@@ -83,7 +84,7 @@ def test_an_exception_that_cannot_be_described(spans: Recorded) -> None:
     with pytest.raises(Mute), driftline.tool("t"):
         raise Mute
     said = spans.said("execute_tool t")
-    assert "Mute" == said["error.type"]
+    assert said["error.type"] == "Mute"
     assert said["driftline.seq.end"] == said["driftline.seq"] + 1
 
 
@@ -92,7 +93,7 @@ def test_unencodable_text_in_an_exception(spans: Recorded) -> None:
     """A lone surrogate in a message does not cost the batch."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    with pytest.raises(ValueError), driftline.tool("t\ud800"):  # noqa: PT011
+    with pytest.raises(ValueError), driftline.tool("t\ud800"):
         raise ValueError("\ud800")
     encode_spans(spans.all()).SerializeToString()
 
@@ -128,12 +129,12 @@ def test_our_bugs_stay_ours(where: str, spans: Recorded, caplog: pytest.LogCaptu
     traced = broken(lambda: ran.append("function"))
     traced()
     traced()
-    assert ["block", "function", "function"] == ran
-    assert 1 == len(caplog.records)
+    assert ran == ["block", "function", "function"]
+    assert len(caplog.records) == 1
     assert f"bug in {where}" in caplog.text
     assert "Your code runs on" in caplog.text
     if where == "finish":
-        assert 3 == len(spans.all()), "a span whose end cannot be described ends all the same"
+        assert len(spans.all()) == 3, "a span whose end cannot be described ends all the same"
 
 
 @pytest.mark.parametrize("where", ["links", "begin", "finish"])
@@ -171,10 +172,10 @@ def test_warnings_come_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "driftline"):
         for n in range(3):
             _guard.warn_once("cause", "happened %d", n)
-    assert ["happened 0"] == [record.getMessage() for record in caplog.records]
+    assert [record.getMessage() for record in caplog.records] == ["happened 0"]
 
 
 def test_errors_say_what_to_do() -> None:
     """The root of the errors that a user sees has two parts."""
-    assert "the port is taken; choose another" == str(DriftlineError("the port is taken", "choose another"))
-    assert "the port is taken" == str(DriftlineError("the port is taken"))
+    assert str(DriftlineError("the port is taken", "choose another")) == "the port is taken; choose another"
+    assert str(DriftlineError("the port is taken")) == "the port is taken"

@@ -7,11 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
-import driftline
 import pytest
-from driftline.canonical import digest
 from opentelemetry import trace
 from recorded_spans import Recorded
+
+import driftline
+from driftline.canonical import digest
 
 
 def _current() -> str:
@@ -37,8 +38,8 @@ def test_inside_and_outside(spans: Recorded) -> None:
     """The body runs in the span, the consumer outside of it; children of both hang where they belong."""
     with driftline.step("consumer"):
         for where in stream(2):
-            assert "execute_tool stream" == where
-            assert "step consumer" == _current()
+            assert where == "execute_tool stream"
+            assert _current() == "step consumer"
             with driftline.step("between"):
                 pass
     between = [span for span in spans.all() if span.name == "step between"]
@@ -51,21 +52,21 @@ def test_inside_and_outside_async(spans: Recorded) -> None:
     async def main() -> None:
         async with driftline.step("consumer"):
             async for where in astream(2):
-                assert "execute_tool astream" == where
-                assert "step consumer" == _current()
+                assert where == "execute_tool astream"
+                assert _current() == "step consumer"
 
     asyncio.run(main())
-    assert ["execute_tool astream", "step consumer"] == spans.names
+    assert spans.names == ["execute_tool astream", "step consumer"]
 
 
 def test_the_span_covers_the_iteration(spans: Recorded) -> None:
     """It begins with the first item and ends with the last, not with the call."""
     iterator = stream(1)
-    assert [] == spans.names
-    assert "execute_tool stream" == next(iterator)
-    assert [] == spans.names
-    assert "none" == next(iterator, "none")
-    assert ["execute_tool stream"] == spans.names
+    assert spans.names == []
+    assert next(iterator) == "execute_tool stream"
+    assert spans.names == []
+    assert next(iterator, "none") == "none"
+    assert spans.names == ["execute_tool stream"]
     assert digest({"n": 1}) == spans.said("execute_tool stream")["driftline.call.args_digest"]
 
 
@@ -73,7 +74,7 @@ def test_never_iterated(spans: Recorded) -> None:
     """A generator nobody asks for an item did nothing."""
     stream(1)
     stream(1).close()
-    assert [] == spans.names
+    assert spans.names == []
 
 
 def test_early_break(spans: Recorded) -> None:
@@ -90,10 +91,10 @@ def test_early_break(spans: Recorded) -> None:
 
     for _ in write():
         break
-    assert ["execute_tool write"] == closed, "clean-up runs in the span"
-    assert "" == _current()
+    assert closed == ["execute_tool write"], "clean-up runs in the span"
+    assert _current() == ""
     assert spans.one("execute_tool write").status.is_unset
-    assert "unknown" == spans.said("execute_tool write")["driftline.effect.outcome"]
+    assert spans.said("execute_tool write")["driftline.effect.outcome"] == "unknown"
 
 
 def test_early_aclose(spans: Recorded) -> None:
@@ -113,11 +114,11 @@ def test_early_aclose(spans: Recorded) -> None:
         async with contextlib.aclosing(write()) as items:  # type: ignore[type-var]
             async for _ in items:
                 break
-        assert "" == _current()
+        assert _current() == ""
 
     asyncio.run(main())
-    assert ["execute_tool write"] == closed
-    assert ["execute_tool write"] == spans.names
+    assert closed == ["execute_tool write"]
+    assert spans.names == ["execute_tool write"]
 
 
 def test_an_abandoned_async_generator_ends_with_its_loop(spans: Recorded) -> None:
@@ -128,7 +129,7 @@ def test_an_abandoned_async_generator_ends_with_its_loop(spans: Recorded) -> Non
             break
 
     asyncio.run(main())
-    assert ["execute_tool astream"] == spans.names
+    assert spans.names == ["execute_tool astream"]
 
 
 def test_send_throw_and_return(spans: Recorded) -> None:
@@ -144,12 +145,12 @@ def test_send_throw_and_return(spans: Recorded) -> None:
         return f"bye {heard}"
 
     generator = talk()
-    assert "hello" == next(generator)
-    assert "you said a" == generator.send("a")
-    assert "you threw 'b'" == generator.throw(KeyError("b"))
+    assert next(generator) == "hello"
+    assert generator.send("a") == "you said a"
+    assert generator.throw(KeyError("b")) == "you threw 'b'"
     with pytest.raises(StopIteration) as stop:
         generator.send("c")
-    assert "bye c" == stop.value.value
+    assert stop.value.value == "bye c"
     assert digest("bye c") == spans.said("step talk")["driftline.call.result_digest"]
 
 
@@ -173,8 +174,8 @@ def test_asend_and_athrow(spans: Recorded) -> None:
             await anext(generator, "end"),
         ]
 
-    assert ["hello", "you said a", "you threw 'b'", "end"] == asyncio.run(main())
-    assert ["step talk"] == spans.names
+    assert asyncio.run(main()) == ["hello", "you said a", "you threw 'b'", "end"]
+    assert spans.names == ["step talk"]
 
 
 def test_yield_from(spans: Recorded) -> None:
@@ -184,7 +185,7 @@ def test_yield_from(spans: Recorded) -> None:
     def outer() -> Iterator[str]:
         yield from stream(2)
 
-    assert ["execute_tool stream"] * 2 == list(outer())
+    assert list(outer()) == ["execute_tool stream"] * 2
     inner = spans.one("execute_tool stream")
     assert inner.parent is not None
     assert spans.one("step outer").context.span_id == inner.parent.span_id
@@ -215,15 +216,15 @@ def test_exceptions(spans: Recorded) -> None:
     next(generator)
     with pytest.raises(KeyError):
         generator.throw(KeyError("thrown"))  # type: ignore[attr-defined]
-    assert ["ValueError", "ValueError", "KeyError"] == [span.attributes["error.type"] for span in spans.all()]
-    assert "" == _current()
+    assert [span.attributes["error.type"] for span in spans.all()] == ["ValueError", "ValueError", "KeyError"]
+    assert _current() == ""
 
 
 def test_arguments_that_do_not_fit(spans: Recorded) -> None:
     """The call's own TypeError comes out, and the span that had begun ends."""
     with pytest.raises(TypeError, match="unexpected keyword"):
         list(stream(1, wrong=2))  # type: ignore[call-arg]
-    assert "TypeError" == spans.said("execute_tool stream")["error.type"]
+    assert spans.said("execute_tool stream")["error.type"] == "TypeError"
 
 
 def test_two_at_once(spans: Recorded) -> None:

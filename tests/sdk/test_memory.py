@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import driftline
 import pytest
+from recorded_spans import Recorded
+
+import driftline
 from driftline import memory
 from driftline.canonical import digest
-from recorded_spans import Recorded
 
 KEYS, VERSIONS, PARENTS = "driftline.memory.keys", "driftline.memory.versions", "driftline.memory.parents"
 KIND, ORDINALS, DIGESTS = "driftline.memory.version_kind", "driftline.memory.ordinals", "driftline.memory.digests"
@@ -20,15 +21,15 @@ def test_read_then_use(spans: Recorded) -> None:
     with memory.read("notes", "plan") as read:
         read.observed("v3", ordinal=7)
         read.content({"text": "…"})
-    assert ("notes/plan@v3", ["notes/plan@v3"], "v3") == (read.ref, read.refs, read.version)
+    assert (read.ref, read.refs, read.version) == ("notes/plan@v3", ["notes/plan@v3"], "v3")
     with driftline.tool("publish", used=[read.ref]), driftline.agent("a") as turn:
         turn.used(*read.refs)
     said = spans.said("read_memory notes")
     assert (["plan"], ["v3"], "native", [7], [digest({"text": "…"})]) == (
         said[KEYS], said[VERSIONS], said[KIND], said[ORDINALS], said[DIGESTS],
     )  # fmt: skip
-    assert ["notes/plan@v3"] == spans.said("execute_tool publish")["driftline.effect.used"]
-    assert ["notes/plan@v3"] == spans.said("invoke_agent a")["driftline.effect.used"]
+    assert spans.said("execute_tool publish")["driftline.effect.used"] == ["notes/plan@v3"]
+    assert spans.said("invoke_agent a")["driftline.effect.used"] == ["notes/plan@v3"]
 
 
 def test_write_derived_from_what_was_read(spans: Recorded) -> None:
@@ -38,10 +39,10 @@ def test_write_derived_from_what_was_read(spans: Recorded) -> None:
     with memory.write("notes", "plan", parents=[read.version]) as write:
         write.wrote("v4", ordinal=8)
     said = spans.said("update_memory notes")
-    assert (["plan"], ["v4"], ["v3"], [8], "native") == (
+    assert (
         said[KEYS], said[VERSIONS], said[PARENTS], said[ORDINALS], said[KIND],
-    )  # fmt: skip
-    assert "notes/plan@v4" == write.ref
+    ) == (["plan"], ["v4"], ["v3"], [8], "native")  # fmt: skip
+    assert write.ref == "notes/plan@v4"
     assert STATUS not in said, "committed is the default of a write that did not fail"
 
 
@@ -51,36 +52,36 @@ def test_nothing_was_there(spans: Recorded) -> None:
         read.observed(None)
     with memory.write("notes", "plan", parents=[None]):
         pass
-    assert "notes/plan@init" == read.ref
-    assert ["init"] == spans.said("create_memory notes")[PARENTS]
+    assert read.ref == "notes/plan@init"
+    assert spans.said("create_memory notes")[PARENTS] == ["init"]
 
 
 def test_blind_writes(spans: Recorded) -> None:
     """No parents, an empty list, or an unknown one: the lineage is unknown, never invented."""
     with memory.read("notes", "a") as unversioned:
         pass
-    assert ("notes/a@", "") == (unversioned.ref, unversioned.version)
+    assert (unversioned.ref, unversioned.version) == ("notes/a@", "")
     for parents in (None, [], [unversioned.version], ["v1", ""]):
         with memory.write("notes", "a", parents=parents):
             pass
     with memory.write("notes", "a") as write:
         write.parents(unversioned.version)
     assert not [span for span in spans.all() if PARENTS in span.attributes]
-    assert 5 == spans.names.count("update_memory notes")
+    assert spans.names.count("update_memory notes") == 5
 
 
 def test_parents_said_later(spans: Recorded) -> None:
     """The handle says them as the arguments do."""
     with memory.write("notes", "a") as write:
         write.parents("v1", None)
-    assert ["v1", "init"] == spans.said("update_memory notes")[PARENTS]
+    assert spans.said("update_memory notes")[PARENTS] == ["v1", "init"]
 
 
 def test_a_parent_as_text(spans: Recorded) -> None:
     """A lone version is one parent, not its letters."""
     with memory.write("notes", "a", parents="v12"):
         pass
-    assert ["v12"] == spans.said("update_memory notes")[PARENTS]
+    assert spans.said("update_memory notes")[PARENTS] == ["v12"]
 
 
 def test_many_keys(spans: Recorded) -> None:
@@ -92,7 +93,7 @@ def test_many_keys(spans: Recorded) -> None:
     assert (["a", "b", "c"], ["init", "", "v3"], ["", digest("text of b"), ""]) == (
         said[KEYS], said[VERSIONS], said[DIGESTS],
     )  # fmt: skip
-    assert ["notes/a@init", "notes/b@", "notes/c@v3"] == read.refs
+    assert read.refs == ["notes/a@init", "notes/b@", "notes/c@v3"]
 
 
 def test_ordinals_of_all_keys_or_none(spans: Recorded) -> None:
@@ -101,17 +102,17 @@ def test_ordinals_of_all_keys_or_none(spans: Recorded) -> None:
         read.observed({"a": "v1"}, ordinal={"a": 1})
         assert ORDINALS not in (read.span.attributes or {})  # type: ignore[attr-defined]
         read.observed({"b": "v2"}, ordinal={"b": 2})
-    assert [1, 2] == spans.said("read_memory notes")[ORDINALS]
+    assert spans.said("read_memory notes")[ORDINALS] == [1, 2]
 
 
 def test_search_finds_its_keys(spans: Recorded) -> None:
     """The records a search returned are its keys."""
     with memory.search("notes", watermark="w9") as search:
-        assert ("", [], "") == (search.ref, search.refs, search.version)
+        assert (search.ref, search.refs, search.version) == ("", [], "")
         search.observed({"a": "v1", "b": "v2"})
     said = spans.said("search_memory notes")
-    assert (["a", "b"], ["v1", "v2"], "w9") == (said[KEYS], said[VERSIONS], said["driftline.memory.watermark"])
-    assert ["notes/a@v1", "notes/b@v2"] == search.refs
+    assert (said[KEYS], said[VERSIONS], said["driftline.memory.watermark"]) == (["a", "b"], ["v1", "v2"], "w9")
+    assert search.refs == ["notes/a@v1", "notes/b@v2"]
 
 
 def test_a_version_of_no_key(spans: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +122,7 @@ def test_a_version_of_no_key(spans: Recorded, monkeypatch: pytest.MonkeyPatch) -
             search.observed("v1")
         monkeypatch.setenv("DRIFTLINE_STRICT", "0")
         search.observed("v1")
-    assert [] == spans.said("search_memory notes")[KEYS]
+    assert spans.said("search_memory notes")[KEYS] == []
 
 
 def test_delete_leaves_a_tombstone(spans: Recorded) -> None:
@@ -129,7 +130,7 @@ def test_delete_leaves_a_tombstone(spans: Recorded) -> None:
     with memory.delete("notes", "a", parents=["v3"], epoch=2) as delete:
         delete.wrote("v4")
     said = spans.said("delete_memory notes")
-    assert (["v4"], ["v3"], 2) == (said[VERSIONS], said[PARENTS], said["driftline.memory.epoch"])
+    assert (said[VERSIONS], said[PARENTS], said["driftline.memory.epoch"]) == (["v4"], ["v3"], 2)
 
 
 @pytest.mark.parametrize("word", ["rolled_back", "committed", "unknown"])
@@ -159,8 +160,8 @@ def test_version_known_before(spans: Recorded) -> None:
     """Given to the operation it is there from the start, of the first key."""
     with memory.read("notes", ["a", "b"], version="v1") as read:
         pass
-    assert ["v1", ""] == spans.said("read_memory notes")[VERSIONS]
-    assert ["notes/a@v1", "notes/b@"] == read.refs
+    assert spans.said("read_memory notes")[VERSIONS] == ["v1", ""]
+    assert read.refs == ["notes/a@v1", "notes/b@"]
 
 
 @pytest.mark.parametrize("value", [object(), {"a": object()}])
@@ -175,7 +176,7 @@ def test_keys_with_slashes(spans: Recorded) -> None:
     """A key may hold slashes and at-signs; the last @ splits a reference."""
     with memory.read("notes", "a/b@c") as read:
         read.observed("v1")
-    assert ("notes/a/b@c", "v1") == tuple(read.ref.rsplit("@", 1))
+    assert tuple(read.ref.rsplit("@", 1)) == ("notes/a/b@c", "v1")
 
 
 def test_as_a_decorator(spans: Recorded) -> None:
@@ -185,8 +186,8 @@ def test_as_a_decorator(spans: Recorded) -> None:
     def plan() -> str:
         return "text"
 
-    assert "text" == plan()
-    assert ["v1"] == spans.said("read_memory notes")[VERSIONS]
+    assert plan() == "text"
+    assert spans.said("read_memory notes")[VERSIONS] == ["v1"]
 
 
 def test_numbers_as_keys_and_versions(spans: Recorded) -> None:
@@ -194,4 +195,4 @@ def test_numbers_as_keys_and_versions(spans: Recorded) -> None:
     with memory.write("notes", 5, parents=[1], version=2) as write:  # type: ignore[arg-type, list-item]
         pass
     said = spans.said("update_memory notes")
-    assert (["5"], ["2"], ["1"], "notes/5@2") == (said[KEYS], said[VERSIONS], said[PARENTS], write.ref)
+    assert (said[KEYS], said[VERSIONS], said[PARENTS], write.ref) == (["5"], ["2"], ["1"], "notes/5@2")

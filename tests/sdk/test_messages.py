@@ -8,13 +8,14 @@ import subprocess
 import sys
 from typing import Any
 
-import driftline
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from otlp_receiver import Receiver
 from recorded_spans import Recorded
+
+import driftline
 
 
 def test_carrier(spans: Recorded) -> None:
@@ -24,8 +25,8 @@ def test_carrier(spans: Recorded) -> None:
     sent = spans.one("send q").context
     assert f"00-{sent.trace_id:032x}-{sent.span_id:016x}-0" in carrier["traceparent"]
     with driftline.receive("q", carrier):
-        assert "run 1/ü" == driftline.current_run()
-    assert "run 1/ü" == spans.said("process q")["driftline.run.id"]
+        assert driftline.current_run() == "run 1/ü"
+    assert spans.said("process q")["driftline.run.id"] == "run 1/ü"
 
 
 def test_link_run_and_trace(spans: Recorded) -> None:
@@ -39,8 +40,8 @@ def test_link_run_and_trace(spans: Recorded) -> None:
     assert (sent.context.trace_id, sent.context.span_id) == (link.context.trace_id, link.context.span_id)
     assert received.parent is None
     assert sent.context.trace_id != received.context.trace_id
-    assert "r" == spans.said("execute_tool t")["driftline.run.id"]
-    assert "" == driftline.current_run()
+    assert spans.said("execute_tool t")["driftline.run.id"] == "r"
+    assert driftline.current_run() == ""
 
 
 def test_received_in_a_span_of_the_receivers(spans: Recorded) -> None:
@@ -52,7 +53,7 @@ def test_received_in_a_span_of_the_receivers(spans: Recorded) -> None:
     process, loop = spans.one("process q"), spans.one("invoke_workflow loop")
     assert process.parent is not None
     assert loop.context.span_id == process.parent.span_id
-    assert "sender" == process.attributes["driftline.run.id"]
+    assert process.attributes["driftline.run.id"] == "sender"
 
 
 def test_the_carrier_after_the_end(spans: Recorded) -> None:
@@ -63,7 +64,7 @@ def test_the_carrier_after_the_end(spans: Recorded) -> None:
         with driftline.step("other"):
             carrier = message.carrier
     assert f"{spans.one('send q').context.span_id:016x}" in carrier["traceparent"]
-    assert "driftline.run.id=r" == carrier["baggage"]
+    assert carrier["baggage"] == "driftline.run.id=r"
 
 
 def test_inject_into_headers(spans: Recorded) -> None:
@@ -85,7 +86,7 @@ def test_inject_and_extract(spans: Recorded) -> None:
     callee = spans.one("execute_tool callee")
     assert callee.parent is not None
     assert spans.one("step caller").context.span_id == callee.parent.span_id
-    assert "r" == callee.attributes["driftline.run.id"]
+    assert callee.attributes["driftline.run.id"] == "r"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,8 @@ def test_headers_as_others_write_them(rewrite: Any, spans: Recorded) -> None:
         carrier = rewrite(message.carrier)
     with driftline.receive("q", carrier):
         pass
-    assert "r" == spans.said("process q")["driftline.run.id"]
-    assert 1 == len(spans.one("process q").links)
+    assert spans.said("process q")["driftline.run.id"] == "r"
+    assert len(spans.one("process q").links) == 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_what_is_no_carrier(carrier: Any, spans: Recorded) -> None:
     with driftline.receive("q", carrier):
         pass
     span = spans.one("process q")
-    assert () == tuple(span.links)
+    assert tuple(span.links) == ()
     assert "driftline.run.id" not in span.attributes
 
 
@@ -129,7 +130,7 @@ def test_one_receive_for_many_messages(spans: Recorded) -> None:
     for carrier in carriers:
         with driftline.receive("q", carrier):
             pass
-    assert ["r1", "r2"] == [s.attributes["driftline.run.id"] for s in spans.all() if s.name == "process q"]
+    assert [s.attributes["driftline.run.id"] for s in spans.all() if s.name == "process q"] == ["r1", "r2"]
 
 
 def test_other_baggage_comes_along(spans: Recorded) -> None:
@@ -141,7 +142,7 @@ def test_other_baggage_comes_along(spans: Recorded) -> None:
         carrier = message.carrier
     otel_context.detach(token)
     with driftline.receive("q", carrier):
-        assert "t1" == baggage.get_baggage("tenant")
+        assert baggage.get_baggage("tenant") == "t1"
 
 
 WORKER = """
@@ -170,8 +171,8 @@ def test_across_processes() -> None:
     assert sent.span.trace_id != taken.span.trace_id
     assert {"r-1"} == {span.attributes["driftline.run.id"] for span in found.values()}
     assert sent.resource["service.instance.id"] != taken.resource["service.instance.id"]
-    assert ("boss", "worker") == (sent.resource["service.name"], taken.resource["service.name"])
-    assert 1 == taken.attributes["driftline.seq"]
+    assert (sent.resource["service.name"], taken.resource["service.name"]) == ("boss", "worker")
+    assert taken.attributes["driftline.seq"] == 1
 
 
 def test_switched_off(spans: Recorded) -> None:

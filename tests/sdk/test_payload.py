@@ -8,16 +8,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import driftline
 import pytest
-from recorded_spans import Recorded
-from driftline._payload import safe_value
-from driftline._settings import settings
-from driftline.canonical import digest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from recorded_spans import Recorded
+
+import driftline
+from driftline._payload import safe_value
+from driftline._settings import settings
+from driftline.canonical import digest
 
 
 class Evil:
@@ -88,7 +89,7 @@ def test_not_a_number_stays_a_number() -> None:
 def test_what_contains_itself_becomes_text() -> None:
     """A cycle ends in text, not in a RecursionError."""
     assert "again" in safe_value(_cycle())
-    assert ["{'again': {...}}"] == safe_value([_cycle()])
+    assert safe_value([_cycle()]) == ["{'again': {...}}"]
 
 
 _anything = st.recursive(
@@ -140,7 +141,7 @@ def test_bad_values_never_raise_and_never_cost_the_span(
         handle.set("any", value)
         handle.fail(value)
     found = spans.all()
-    assert 1 == len(found)
+    assert len(found) == 1
     assert found[0].attributes["driftline.seq.end"] == found[0].attributes["driftline.seq"] + 1
     encode_spans(found).SerializeToString()
 
@@ -158,8 +159,8 @@ def test_a_value_that_fails_when_read_costs_itself_only(spans: Recorded) -> None
         call.set("thing", Evil())
         call.arguments(Evil())
         call.used(Evil())  # type: ignore[arg-type]
-    assert "applied" == spans.said("execute_tool act")["driftline.effect.outcome"]
-    assert "<unreadable Evil>" == spans.said("execute_tool other")["thing"]
+    assert spans.said("execute_tool act")["driftline.effect.outcome"] == "applied"
+    assert spans.said("execute_tool other")["thing"] == "<unreadable Evil>"
 
 
 def test_our_failures_show_under_test(spans: Recorded) -> None:
@@ -186,7 +187,7 @@ def test_content_in_full(spans: Recorded) -> None:
     settings.capture = "full"
     driftline.tool(_book)([1, 2], note="ü")
     said = spans.said("execute_tool _book")
-    assert {"seats": [1, 2], "note": "ü"} == json.loads(said["gen_ai.tool.call.arguments"])
+    assert json.loads(said["gen_ai.tool.call.arguments"]) == {"seats": [1, 2], "note": "ü"}
     assert digest(said["gen_ai.tool.call.arguments"]) == said["driftline.call.args_digest"]
     assert digest(said["gen_ai.tool.call.result"]) == said["driftline.call.result_digest"]
 
@@ -215,8 +216,8 @@ def test_any_long_text_is_cut(spans: Recorded) -> None:
     with driftline.step("s") as step:
         step.set("note", "y" * 30)
         step.set("notes", ["y" * 30])
-    assert "yyyyyyyyyy…[truncated 20 chars]" == spans.said("step s")["note"]
-    assert ["yyyyyyyyyy…[truncated 20 chars]"] == spans.said("step s")["notes"]
+    assert spans.said("step s")["note"] == "yyyyyyyyyy…[truncated 20 chars]"
+    assert spans.said("step s")["notes"] == ["yyyyyyyyyy…[truncated 20 chars]"]
 
 
 def test_equal_calls_have_equal_digests(spans: Recorded) -> None:
@@ -229,7 +230,7 @@ def test_equal_calls_have_equal_digests(spans: Recorded) -> None:
     book("a", 5)
     book(cents=5, order="a")
     book("a", note="", cents=5)
-    assert 1 == len({span.attributes["driftline.call.args_digest"] for span in spans.all()})
+    assert len({span.attributes["driftline.call.args_digest"] for span in spans.all()}) == 1
 
 
 def test_open_ended_signatures_are_read_too(spans: Recorded) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import driftline
 import pytest
-from driftline import _process
-from driftline._settings import settings
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
@@ -15,6 +12,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from recorded_spans import Program
+
+import driftline
+from driftline import _process
+from driftline._settings import settings
 
 
 def _both(provider: TracerProvider, **how: Any) -> tuple[InMemorySpanExporter, InMemorySpanExporter]:
@@ -34,7 +35,7 @@ def test_both_exporters_see_both_kinds_of_spans() -> None:
     driftline.flush()
     for exporter in (theirs, ours):
         tool, own = exporter.get_finished_spans()
-        assert ("execute_tool t", "own") == (tool.name, own.name)
+        assert (tool.name, own.name) == ("execute_tool t", "own")
         assert tool.parent is not None
         assert own.context.span_id == tool.parent.span_id
 
@@ -45,7 +46,7 @@ def test_pending_copies_are_ours_alone() -> None:
     with driftline.run("r"):
         driftline.flush()
     driftline.flush()
-    assert (1, 2) == (len(theirs.get_finished_spans()), len(ours.get_finished_spans()))
+    assert (len(theirs.get_finished_spans()), len(ours.get_finished_spans())) == (1, 2)
 
 
 def test_the_resource_is_completed() -> None:
@@ -58,11 +59,11 @@ def test_the_resource_is_completed() -> None:
     driftline.flush()
     (span,) = ours.get_finished_spans()
     said = span.resource.attributes
-    assert ("theirs", "a", "given", "1.2") == (
+    assert (
         said["service.name"], said["team"], said["host.name"], said["service.version"],
-    )  # fmt: skip
+    ) == ("theirs", "a", "given", "1.2")  # fmt: skip
     assert _process.instance_id() == said["service.instance.id"]
-    assert "https://schema" == span.resource.schema_url
+    assert span.resource.schema_url == "https://schema"
     assert resource == theirs.get_finished_spans()[0].resource
 
 
@@ -72,7 +73,7 @@ def test_a_provider_that_names_no_service() -> None:
     with driftline.step("s"):
         pass
     driftline.flush()
-    assert "mine" == ours.get_finished_spans()[0].resource.attributes["service.name"]
+    assert ours.get_finished_spans()[0].resource.attributes["service.name"] == "mine"
 
 
 def test_an_instance_id_of_theirs_is_no_process() -> None:
@@ -82,7 +83,7 @@ def test_an_instance_id_of_theirs_is_no_process() -> None:
         pass
     driftline.flush()
     assert _process.instance_id() == ours.get_finished_spans()[0].resource.attributes["service.instance.id"]
-    assert "pod-1" == theirs.get_finished_spans()[0].resource.attributes["service.instance.id"]
+    assert theirs.get_finished_spans()[0].resource.attributes["service.instance.id"] == "pod-1"
 
 
 def test_counts_of_what_was_dropped_are_kept() -> None:
@@ -96,7 +97,7 @@ def test_counts_of_what_was_dropped_are_kept() -> None:
     driftline.flush()
     (span,) = ours.get_finished_spans()
     assert span.dropped_attributes > 0
-    assert (2, 2) == (span.dropped_events, span.dropped_links)
+    assert (span.dropped_events, span.dropped_links) == (2, 2)
 
 
 class Forgetful(Sampler):
@@ -116,7 +117,7 @@ def test_a_sampler_that_drops_attributes() -> None:
         pass
     driftline.flush()
     said = ours.get_finished_spans()[0].attributes
-    assert ("t", "yes") == (said["gen_ai.tool.name"], said["sampler.said"])
+    assert (said["gen_ai.tool.name"], said["sampler.said"]) == ("t", "yes")
 
 
 def test_a_sampler_decides_for_us_too() -> None:
@@ -140,7 +141,7 @@ def test_shut_down_by_the_program(caplog: pytest.LogCaptureFixture) -> None:
     with driftline.step("after"):
         pass
     assert driftline.flush()
-    assert ["step before"] == [span.name for span in kept]
+    assert [span.name for span in kept] == ["step before"]
     assert not [record for record in caplog.records if record.name == "driftline"]
 
 
@@ -153,14 +154,14 @@ def test_init_twice(caplog: pytest.LogCaptureFixture) -> None:
     with driftline.step("one"):
         pass
     driftline.flush()
-    assert (1, 0) == (len(first.get_finished_spans()), len(second.get_finished_spans()))
+    assert (len(first.get_finished_spans()), len(second.get_finished_spans())) == (1, 0)
     assert "called again" in caplog.text
     driftline.shutdown()
     driftline.init(tracer_provider=provider, exporter=second)
     with driftline.step("two"):
         pass
     driftline.flush()
-    assert ["step two"] == [span.name for span in second.get_finished_spans()]
+    assert [span.name for span in second.get_finished_spans()] == ["step two"]
 
 
 @pytest.mark.usefixtures("in_production")
@@ -201,7 +202,7 @@ assert trace.get_tracer_provider() is provider
 assert names(theirs) == names(ours) == ["own", "step s"], (names(theirs), names(ours))
 """
     )
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_provider_given_and_set_after(program: Program) -> None:
@@ -218,7 +219,7 @@ with trace.get_tracer("app").start_as_current_span("own"), driftline.step("s"):
 assert names(theirs) == names(ours) == ["own", "step s"], (names(theirs), names(ours))
 """
     )
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_global_provider_set_after(program: Program) -> None:
@@ -239,8 +240,8 @@ with trace.get_tracer("app").start_as_current_span("global"):
 assert (names(theirs), names(ours)) == (["own"], ["global", "step s"])
 """
     )
-    assert 0 == done.returncode, done.stderr
-    assert ["Overriding of current TracerProvider is not allowed"] == done.stderr.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["Overriding of current TracerProvider is not allowed"]
 
 
 def test_without_init(program: Program) -> None:
@@ -259,7 +260,7 @@ assert names(theirs) == ["execute_tool t", "invoke_workflow r"]
 assert theirs.get_finished_spans()[0].attributes["gen_ai.tool.name"] == "t"
 """
     )
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_resource_from_the_environment(program: Program) -> None:
@@ -276,8 +277,8 @@ print(said["service.name"], said.get("service.version"), said.get("team"))
 """
     )
     environment = {"OTEL_SERVICE_NAME": "env", "OTEL_RESOURCE_ATTRIBUTES": "service.version=9,team=a"}
-    assert "env 9 a\n" == program(code, **environment).stdout
-    assert "given 9 a\n" == program(code, "given", **environment).stdout
+    assert program(code, **environment).stdout == "env 9 a\n"
+    assert program(code, "given", **environment).stdout == "given 9 a\n"
 
 
 def test_the_global_provider_of_a_test_run_is_untouched() -> None:

@@ -8,13 +8,14 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
-import driftline
 import pytest
-from driftline._settings import settings
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from otlp_receiver import Received, Receiver
 from recorded_spans import Recorded
+
+import driftline
+from driftline._settings import settings
 
 RUN_TO_PROCESS = ("driftline.seq", "driftline.seq.end", "code.file.path", "code.line.number", "code.function.name")
 
@@ -67,7 +68,8 @@ EVERY_KIND: list[tuple[Any, str, int, dict[str, Any]]] = [
     (lambda: driftline.llm("e-1", operation="embeddings"), "embeddings e-1", Span.SPAN_KIND_CLIENT,
      {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e-1"}),
     (lambda: driftline.memory.read("notes", ["a", "b/c"]), "read_memory notes", Span.SPAN_KIND_CLIENT,
-     {"gen_ai.operation.name": "read_memory", "gen_ai.memory.store.id": "notes", "driftline.memory.keys": ["a", "b/c"]}),
+     {"gen_ai.operation.name": "read_memory", "gen_ai.memory.store.id": "notes",
+      "driftline.memory.keys": ["a", "b/c"]}),
     (lambda: driftline.memory.search("notes", watermark="w"), "search_memory notes", Span.SPAN_KIND_CLIENT,
      {"gen_ai.operation.name": "search_memory", "gen_ai.memory.store.id": "notes", "driftline.memory.keys": [],
       "driftline.memory.watermark": "w"}),
@@ -122,8 +124,8 @@ def test_resource(receiver: Receiver) -> None:
         resource["telemetry.distro.name"],
         resource["telemetry.distro.version"],
     )
-    assert 36 == len(resource["service.instance.id"])
-    assert "support-agents" == resource["service.name"]
+    assert len(resource["service.instance.id"]) == 36
+    assert resource["service.name"] == "support-agents"
 
 
 def test_at_most_30_attributes_and_identity_first(receiver: Receiver) -> None:
@@ -146,12 +148,12 @@ def test_at_most_30_attributes_and_identity_first(receiver: Receiver) -> None:
     assert driftline.flush()
     span = next(one for one in receiver.spans() if one.name == "execute_tool t")
     keys = [pair.key for pair in span.span.attributes]
-    assert 30 == len(keys)
+    assert len(keys) == 30
     identity = {
         "gen_ai.operation.name", "gen_ai.tool.name", "gen_ai.tool.call.id", "driftline.run.id", "driftline.variant",
         "gen_ai.conversation.id", "gen_ai.agent.name", "driftline.agent.instance", "driftline.seq",
     }  # fmt: skip
-    assert ["gen_ai.operation.name", "gen_ai.tool.name"] == keys[:2]
+    assert keys[:2] == ["gen_ai.operation.name", "gen_ai.tool.name"]
     assert identity == set(keys[:9])
 
 
@@ -169,17 +171,17 @@ def test_names_no_scrubber_blanks(receiver: Receiver) -> None:
 def test_inherited_identity(spans: Recorded) -> None:
     """Spans inside a run and an agent turn carry both, down to any depth; the outer end restores the outer."""
     with driftline.run("w", id="r", conversation="c"):
-        with driftline.agent("outer", instance="o"), driftline.step("deep"), driftline.agent("inner"):
-            with driftline.tool("t"):
-                pass
+        agents = driftline.agent("outer", instance="o"), driftline.step("deep"), driftline.agent("inner")
+        with agents[0], agents[1], agents[2], driftline.tool("t"):
+            pass
         with driftline.tool("after"):
             pass
     tool = spans.said("execute_tool t")
-    assert ("r", "c", "inner") == (
+    assert (
         tool["driftline.run.id"], tool["gen_ai.conversation.id"], tool["gen_ai.agent.name"]
-    )  # fmt: skip
+    ) == ("r", "c", "inner")  # fmt: skip
     assert "driftline.agent.instance" not in tool, "another agent is another instance"
-    assert "o" == spans.said("step deep")["driftline.agent.instance"]
+    assert spans.said("step deep")["driftline.agent.instance"] == "o"
     assert "gen_ai.agent.name" not in spans.said("execute_tool after")
 
 
@@ -187,8 +189,8 @@ def test_a_run_inside_a_run(spans: Recorded) -> None:
     """The inner run names the outer as its parent, and is in no agent of the outer's."""
     with driftline.run("outer", id="o"), driftline.agent("a"), driftline.run("inner", id="i"), driftline.tool("t"):
         pass
-    assert "o" == spans.said("invoke_workflow inner")["driftline.run.parent_id"]
-    assert "i" == spans.said("execute_tool t")["driftline.run.id"]
+    assert spans.said("invoke_workflow inner")["driftline.run.parent_id"] == "o"
+    assert spans.said("execute_tool t")["driftline.run.id"] == "i"
     assert "gen_ai.agent.name" not in spans.said("execute_tool t")
     assert "driftline.run.parent_id" not in spans.said("invoke_workflow outer")
 
@@ -205,8 +207,8 @@ def test_each_entry_is_a_run_of_its_own(spans: Recorded) -> None:
         first = driftline.current_run()
     with again:
         second = driftline.current_run()
-    assert 4 == len({nightly(), nightly(), first, second})
-    assert "" == driftline.current_run()
+    assert len({nightly(), nightly(), first, second}) == 4
+    assert driftline.current_run() == ""
 
 
 def test_variant_of_the_process(spans: Recorded) -> None:
@@ -214,14 +216,14 @@ def test_variant_of_the_process(spans: Recorded) -> None:
     settings.variant = "b"
     with driftline.step("s"), driftline.run("r", variant="c"), driftline.step("t"):
         pass
-    assert ["c", "c", "b"] == [span.attributes["driftline.variant"] for span in spans.all()]
+    assert [span.attributes["driftline.variant"] for span in spans.all()] == ["c", "c", "b"]
 
 
 def test_pending_copies_of_long_spans_only(spans: Recorded) -> None:
     """Runs and agent turns are announced when they start, with end = start and the ids of the final span."""
     with driftline.run("r"), driftline.agent("a"), driftline.tool("t"), driftline.step("s"), driftline.llm("m"):
         early = spans.all(pending=True)
-    assert ["invoke_workflow r", "invoke_agent a"] == [span.name for span in early]
+    assert [span.name for span in early] == ["invoke_workflow r", "invoke_agent a"]
     for copy in early:
         final = spans.one(copy.name)
         assert copy.attributes["driftline.pending"] is True
@@ -234,7 +236,7 @@ def test_a_superseded_pending_copy_is_not_sent(spans: Recorded) -> None:
     """When the final span leaves in the same batch the copy says nothing new."""
     with driftline.run("r"):
         pass
-    assert 1 == len(spans.all(pending=True))
+    assert len(spans.all(pending=True)) == 1
 
 
 def test_words_outside_of_the_vocabulary(spans: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +249,7 @@ def test_words_outside_of_the_vocabulary(spans: Recorded, monkeypatch: pytest.Mo
         run.outcome("done")
         check.verdict("ok")
     assert "driftline.outcome" not in spans.said("invoke_workflow r")
-    assert "pass" == spans.said("validate v")["driftline.validation.verdict"]
+    assert spans.said("validate v")["driftline.validation.verdict"] == "pass"
 
 
 @pytest.mark.parametrize("word", ["complete", "partial", "failed", "cancelled"])
@@ -265,8 +267,12 @@ def test_obligations(spans: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIFTLINE_STRICT", "0")
     with driftline.run("r", expects=["pay", "tool:pay*2", "agent:clerk", "validate:total", "send:q", "step:s"]):
         pass
-    assert ["tool:pay*2", "agent:clerk", "validate:total", "send:q", "step:s"] == spans.said("invoke_workflow r")[
-        "driftline.expects"
+    assert spans.said("invoke_workflow r")["driftline.expects"] == [
+        "tool:pay*2",
+        "agent:clerk",
+        "validate:total",
+        "send:q",
+        "step:s",
     ]
 
 
@@ -285,7 +291,7 @@ def test_key_and_targets_from_arguments(spans: Recorded) -> None:
     pay("order/1", cents=5)
     said = spans.said("execute_tool pay")
     assert driftline.canonical.digest("order/1:5") == said["driftline.effect.key"]
-    assert ["order/1"] == said["driftline.effect.targets"]
+    assert said["driftline.effect.targets"] == ["order/1"]
 
 
 def test_model_handle(spans: Recorded) -> None:
@@ -296,11 +302,11 @@ def test_model_handle(spans: Recorded) -> None:
         call.finished("stop")
         call.used("s/k@v")
     said = spans.said("chat m")
-    assert [10, 5, 4, 3, 2] == [
+    assert [
         said[f"gen_ai.usage.{name}"]
         for name in ("input_tokens", "output_tokens", "cache_read.input_tokens", "cache_write.input_tokens",
                      "reasoning.output_tokens")
-    ]  # fmt: skip
-    assert (7, 0) == (said["driftline.context.tools_offered"], said["driftline.context.items"])
-    assert ["stop"] == said["gen_ai.response.finish_reasons"]
-    assert ["s/k@v"] == said["driftline.effect.used"]
+    ] == [10, 5, 4, 3, 2]  # fmt: skip
+    assert (said["driftline.context.tools_offered"], said["driftline.context.items"]) == (7, 0)
+    assert said["gen_ai.response.finish_reasons"] == ["stop"]
+    assert said["driftline.effect.used"] == ["s/k@v"]

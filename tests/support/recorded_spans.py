@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-import driftline
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import driftline
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,7 +29,7 @@ class Recorded:
     def one(self, name: str) -> ReadableSpan:
         """The only span of this name."""
         found = [span for span in self.all() if span.name == name]
-        assert 1 == len(found), f"{len(found)} spans {name!r} among {[span.name for span in self.all()]}"
+        assert len(found) == 1, f"{len(found)} spans {name!r} among {[span.name for span in self.all()]}"
         return found[0]
 
     def said(self, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ FOLDERS = {
     "analyzers": "driftline/analyzers",
     "web": "driftline/web",
     "cli": "driftline/cli",
+    "examples": "driftline/examples",
 }
 
 

@@ -31,6 +31,7 @@ def staffed(office: Office, endpoint: str = "") -> Iterator[Desk]:
     desk = Desk(office, endpoint)
     try:
         desk.open()
+        desk.wait_for_all()
         yield desk
         desk.close()
     finally:
@@ -57,12 +58,17 @@ class Desk:
                 command = [sys.executable, "-m", "newsroom.worker", role, str(self._office.folder)]
                 self._agents[role] = subprocess.Popen(command, env=self._environment)
 
+    def wait_for_all(self) -> None:
+        """Until everybody has said that they are ready."""
+        for _ in STAFF:
+            self._post.take("ready", timeout=60)
+
     def make(self, job: Job) -> str:
         """Have an article made. '' when it is done, else what went wrong."""
         self._post.put("commissions", job, "commission")
         while True:
             try:
-                message = self._post.take("desk", timeout=0.5)
+                message = self._post.take("desk", timeout=0.1)
             except TimeoutError:
                 self.open()
                 continue

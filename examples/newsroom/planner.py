@@ -9,8 +9,7 @@ from newsroom.post import Message
 
 # What a run promises. A run that claims to be complete and has not done all of this is found out.
 PROMISES = (
-    "agent:researcher", "tool:search_archive*3", "agent:writer", "step:section*3", "tool:buy_photo",
-    "validate:facts", "tool:publish",
+    "agent:researcher", "tool:search_archive*3", "agent:writer", "tool:buy_photo", "validate:facts", "tool:publish",
 )  # fmt: skip
 
 
@@ -38,7 +37,11 @@ class Planner(Agent):
             self.hear("published")
             with driftline.agent(self.role):
                 self.close()
-            run.outcome("complete")
+            self.conclude(run)
+
+    def conclude(self, run: driftline.Handle) -> None:
+        """What the program itself says of the run: `complete`, or `partial`, `failed`, `cancelled`."""
+        run.outcome("complete")
 
     def plan(self) -> Note:
         """A first plan; the researcher and the writer can begin."""
@@ -61,7 +64,7 @@ class Planner(Agent):
         self.notebook.write(self.page("log"), f"published, {len(plan.value['sections'])} sections", after=None)
 
     def hear(self, *tasks: str) -> None:
-        """Wait until each of *tasks* was reported. The run goes on in this process; the spans are linked to the senders'."""
+        """Wait until each of *tasks* was reported. The run goes on here, with links to the senders' spans."""
         missing = set(tasks)
         while missing:
             message = self.post.take(self.replies, timeout=60)

@@ -38,7 +38,10 @@ class Tools:
         target = f"photo/{self.job.article}"
         receipt = ""
         for attempt in driftline.attempts(3, on=(TimeoutError,)):
-            with attempt, driftline.tool("buy_photo", effect="write", idempotent=True, key=order, targets=[target]) as call:
+            with (
+                attempt,
+                driftline.tool("buy_photo", effect="write", idempotent=True, key=order, targets=[target]) as call,
+            ):
                 call.arguments({"article": self.job.article, "photo": photo, "size": size})
                 receipt = self.world.charge(self.job.article, photo, size, order)
                 if self.first_try("buy", photo) and chance(0.2, self.job.seed, "buy", photo):

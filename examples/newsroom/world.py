@@ -15,7 +15,9 @@ class World:
 
     def __init__(self, file: Path) -> None:
         self._db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("CREATE TABLE IF NOT EXISTS charges (article TEXT, photo TEXT, size TEXT, order_key TEXT UNIQUE)")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS charges (article TEXT, photo TEXT, size TEXT, order_key TEXT UNIQUE)"
+        )
         self._db.execute("CREATE TABLE IF NOT EXISTS published (article TEXT, text TEXT)")
         self._db.execute("CREATE TABLE IF NOT EXISTS mails (article TEXT)")
 

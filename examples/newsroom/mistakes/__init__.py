@@ -40,6 +40,7 @@ def _partial(anomaly: str, *agents: type[Agent], grade: str = "definite") -> Mis
 
 
 MISTAKES: dict[str, Mistake] = {
+    "lost_message": _partial("unconsumed_message", partial.HandsItToNobody, grade="possible"),
     "retry_books_twice": _repeats("repeated_effect", "definite", repeated.RetriesAfterTheReceiptIsLost),
     "timeout_books_twice": _repeats("repeated_effect", "possible", repeated.RetriesAfterATimeout),
     "retry_after_success": _repeats("retry_after_success", "possible", repeated.TriesAgainToBeSure),
@@ -64,13 +65,12 @@ MISTAKES: dict[str, Mistake] = {
     "late_correction": _stale(
         "stale_effect", stale.CorrectsAfterHandingIn, stale.ReadsSlowly, grade="definite_within_skew"
     ),
-    "missing_review": _partial("missing_step", partial.ThinksItIsFine),
-    "lost_section": _partial("incomplete_fan_out", partial.LosesASection),
-    "swallowed_error": _partial("swallowed_failure", partial.IgnoresTheMailServer),
+    "missing_review": _partial("missing_step", partial.ThinksItIsFine, partial.SaysNothing),
     "false_success": _partial("false_success", partial.PublishesNothing),
-    "empty_research": _partial("empty_result", partial.FindsNothing),
-    "crashed_agent": _partial("unfinished_step", partial.DiesFiling),
-    "lost_message": _partial("unconsumed_message", partial.HandsItToNobody),
+    "lost_section": _partial("incomplete_fan_out", partial.LosesASection),
+    "swallowed_error": _partial("swallowed_failure", partial.IgnoresTheMailServer, grade="possible"),
+    "empty_research": _partial("empty_result", partial.FindsNothing, grade="possible"),
+    "crashed_agent": _partial("unfinished_step", partial.DiesFiling, grade="possible"),
 }
 
 

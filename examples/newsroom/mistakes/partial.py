@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from concurrent.futures import Future
 
 import driftline
 from newsroom.agent import SECTIONS
 from newsroom.notebook import Note
+from newsroom.planner import Planner
 from newsroom.researcher import Researcher
 from newsroom.reviewer import Reviewer
 from newsroom.writer import Writer
@@ -18,21 +20,39 @@ from newsroom.writer import Writer
 class ThinksItIsFine(Reviewer):
     """Publishes without a check, which the run has promised."""
 
-    def check(self, draft: Note, *, first: bool) -> str:  # noqa: ARG002 - that is the mistake
+    def check(self, draft: Note, *, first: bool) -> str:
         """No look at all."""
         return ""
+
+
+class SaysNothing(Planner):
+    """Ends a run without a word on how it went. What it had promised stays promised."""
+
+    def conclude(self, run: driftline.Handle) -> None:
+        """No outcome."""
 
 
 class LosesASection(Writer):
     """Takes what sections it can get: one was not written, and the article is two thirds of one."""
 
+    def draft(self) -> None:
+        """The last section begins with the others and is given up on when they are done."""
+        self.together = threading.Barrier(len(SECTIONS))
+        self.others = threading.Barrier(len(SECTIONS))
+        super().draft()
+
     @driftline.step("section")
     def section(self, plan: Note, name: str) -> str:
-        """The model gives up on the last."""
-        if name == SECTIONS[-1]:
-            raise RuntimeError("the model refused to look into the future")
-        notes = self.notebook.read(self.page(f"notes/{name}"))
-        return self.think(f"The {name} of {self.job.topic}", plan, notes)
+        """The model has no answer to the last."""
+        self.together.wait(10)
+        text = ""
+        if name != SECTIONS[-1]:
+            notes = self.notebook.read(self.page(f"notes/{name}"))
+            text = self.think(f"The {name} of {self.job.topic}", plan, notes)
+        self.others.wait(10)
+        if not text:
+            raise TimeoutError("the model did not answer")
+        return text
 
     def gather(self, written: list[Future[str]]) -> list[str]:
         """Whatever has no error."""
@@ -55,23 +75,24 @@ class PublishesNothing(Reviewer):
     def publish(self, draft: Note, photo: str) -> None:
         """Refused: nothing was changed, and nothing was published."""
         target = f"page/{self.job.article}"
-        with contextlib.suppress(driftline.Refused):
-            with driftline.tool("publish", effect="write", targets=[target], used=[draft.ref]) as call:
-                call.arguments({"article": self.job.article, "photo": photo})
-                raise driftline.Refused("the website is being mended")
+        publish = driftline.tool("publish", effect="write", targets=[target], used=[draft.ref])
+        with contextlib.suppress(driftline.Refused), publish as call:
+            call.arguments({"article": self.job.article, "photo": photo})
+            raise driftline.Refused("the website is being mended")
 
 
 class FindsNothing(Researcher):
-    """Takes an empty answer of the archive for an answer."""
+    """Takes an empty answer of the archive for an answer, and goes on without a look at it."""
 
-    def search(self, query: str) -> list[str]:
-        """Nothing about the past."""
-        if not query.endswith(SECTIONS[0]):
-            return super().search(query)
+    def take_notes(self, plan: Note, section: str) -> None:
+        """Nothing about the future."""
+        if section != SECTIONS[-1]:
+            super().take_notes(plan, section)
+            return
         with driftline.tool("search_archive", effect="read") as call:
-            call.arguments({"query": query})
+            call.arguments({"query": f"{self.job.topic}, {section}"})
             call.result([])
-        return []
+        self.notebook.write(self.page(f"notes/{section}"), "", after=None)
 
 
 class DiesFiling(Researcher):

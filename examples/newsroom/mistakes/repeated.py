@@ -151,5 +151,3 @@ class KeepsAskingForTheFrontPage(Reviewer):
     def reserve_front_page(self, article: str) -> None:
         """Taken."""
         raise driftline.Refused(f"the front page is taken, {article} must wait")
-
-

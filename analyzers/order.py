@@ -40,6 +40,8 @@ __all__ = ["EFFECT", "END", "START", "HappensBefore", "Hop", "Search"]
 
 # Rounds of raising moments along messages; a record that needs more is searched without bounds.
 _ROUNDS = 100
+# A search that reaches no more events than this goes step by step; a larger one is handed to scipy at once.
+_FEW = 500
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,6 @@ class HappensBefore:
     def after(self, row: int, event: int, until: int) -> Search:
         """What came after an event, looking ahead to the moment *until*."""
         return Search(self, 3 * row + event, until, without=(), forward=True)
-
-    def messages(self) -> tuple[Nodes, Nodes]:
-        """The hand-offs of the record: rows of senders and receivers."""
-        chosen = self._edges.rule == RULES.index("H4")
-        return self._edges.source[chosen] // 3, self._edges.target[chosen] // 3
 
     def same_process(self, row: int, other: int) -> bool:
         """Whether both spans carry ticks of one sound logical clock."""
@@ -184,6 +181,15 @@ class HappensBefore:
         return int(self._node[place])
 
     @cached_property
+    def messages(self) -> tuple[Nodes, Nodes, Nodes]:
+        """The hand-offs of the record by place of receipt: places, rows of senders, rows of receivers."""
+        chosen = self._edges.rule == RULES.index("H4")
+        senders, receivers = self._edges.source[chosen], self._edges.target[chosen]
+        places = self.place[receivers]
+        order = np.argsort(places, kind="stable")
+        return places[order], senders[order] // 3, receivers[order] // 3
+
+    @cached_property
     def backward(self) -> csr_array:
         """By place: from an event to what came just before it."""
         return _graph(self.place[self._edges.target], self.place[self._edges.source], self._size)
@@ -201,15 +207,14 @@ class Search:
         self._order, self._node, self._forward = order, node, forward
         moment = int(order.moment[node])
         low, high = (moment, max(limit, moment)) if forward else (min(limit, moment), moment)
-        self._low, self._high = order.window(node, low, high)
-        order.spent += self._high - self._low
-        graph = (order.forward if forward else order.backward)[self._low : self._high, self._low : self._high]
-        graph = _cut(graph, [int(order.place[3 * row + EFFECT]) - self._low for row in without])
-        start = int(order.place[node]) - self._low
-        reached, self._towards = breadth_first_order(graph, start, directed=True, return_predecessors=True)
-        self._reached = np.zeros(self._high - self._low, dtype=bool)
-        self._reached[reached] = True
-        self._reached[start] = False
+        self._window = window = order.window(node, low, high)
+        graph = order.forward if forward else order.backward
+        blocked = {int(order.place[3 * row + EFFECT]) for row in without}
+        start = int(order.place[node])
+        towards = _step_by_step(graph, start, window, blocked)
+        order.spent += window[1] - window[0] if towards is None else len(towards)
+        found = _at_once(graph, start, window, blocked) if towards is None else _gathered(towards)
+        self._reached, self._towards = found
 
     def holds(self, row: int, event: int) -> bool:
         """Whether that event is known to have come before (after) ours."""
@@ -217,9 +222,20 @@ class Search:
 
     def holding(self, rows: Nodes, event: int) -> npt.NDArray[np.bool_]:
         """For each of *rows* whether that event is known to have come before (after) ours."""
-        places = self._order.place[3 * rows + event]
-        inside = (places >= self._low) & (places < self._high)
-        return inside & self._reached[np.where(inside, places - self._low, 0)]
+        nodes = 3 * rows + event
+        found, _ = self._find(self._order.place[nodes])
+        return np.asarray(found & (nodes != self._node))
+
+    def _find(self, places: Nodes) -> tuple[npt.NDArray[np.bool_], Nodes]:
+        at = np.minimum(np.searchsorted(self._reached, places), len(self._reached) - 1)
+        return self._reached[at] == places, at
+
+    def received(self) -> tuple[Nodes, Nodes]:
+        """The hand-offs received before (after) ours: rows of senders and receivers."""
+        places, senders, receivers = self._order.messages
+        first, last = np.searchsorted(places, self._window)
+        held = self.holding(receivers[first:last], START)
+        return senders[first:last][held], receivers[first:last][held]
 
     def path(self, row: int, event: int) -> list[Hop]:
         """The shortest witness between that event and ours, in order of time."""
@@ -227,15 +243,49 @@ class Search:
 
     def nodes(self, row: int, event: int) -> list[int]:
         """As `path`, as the numbers of the events, for `HappensBefore.hops`."""
-        at, found = int(self._order.place[3 * row + event]) - self._low, []
+        at, found = int(self._order.place[3 * row + event]), []
         while at >= 0:
-            found.append(self._order.node_at(at + self._low))
-            at = int(self._towards[at])
+            found.append(self._order.node_at(at))
+            at = int(self._towards[np.searchsorted(self._reached, at)])
         return found[::-1] if self._forward else found
 
 
+def _step_by_step(graph: csr_array, start: int, window: tuple[int, int], blocked: set[int]) -> dict[int, int] | None:
+    """Breadth-first search inside *window*: each place reached, and the one it was reached from. None: too many."""
+    first, following = graph.indptr, graph.indices
+    low, high = window
+    towards, fresh = {start: -1}, [start]
+    for place in fresh:
+        if place in blocked:
+            continue
+        for ahead in following[first[place] : first[place + 1]].tolist():
+            if low <= ahead < high and ahead not in towards:
+                towards[ahead] = place
+                fresh.append(ahead)
+        if len(fresh) > _FEW:
+            return None
+    return towards
+
+
+def _gathered(towards: dict[int, int]) -> tuple[Nodes, Nodes]:
+    reached = np.fromiter(towards, dtype=np.int64, count=len(towards))
+    order = np.argsort(reached)
+    return reached[order], np.fromiter(towards.values(), dtype=np.int64, count=len(towards))[order]
+
+
+def _at_once(graph: csr_array, start: int, window: tuple[int, int], blocked: set[int]) -> tuple[Nodes, Nodes]:
+    """As `_step_by_step`, for many places: those reached, in order, and for each the one it was reached from."""
+    low, high = window
+    part = _cut(graph[low:high, low:high], [place - low for place in blocked])
+    reached, towards = breadth_first_order(part, start - low, directed=True, return_predecessors=True)
+    reached = np.sort(reached)
+    came_from = towards[reached].astype(np.int64) + low
+    came_from[np.searchsorted(reached, start - low)] = -1
+    return reached.astype(np.int64) + low, came_from
+
+
 def _graph(source: Nodes, target: Nodes, size: int) -> csr_array:
-    return csr_array((np.ones(len(source), dtype=np.int32), (source, target)), shape=(size, size))
+    return csr_array((np.ones(len(source)), (source, target)), shape=(size, size))
 
 
 def _cut(graph: csr_array, places: list[int]) -> csr_array:

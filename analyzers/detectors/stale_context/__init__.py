@@ -23,7 +23,7 @@ import polars as pl
 
 from driftline.analyzers.detector import Detector
 from driftline.analyzers.detectors.stale_context.causes import one_a_cause
-from driftline.analyzers.detectors.stale_context.evidence import finding_of
+from driftline.analyzers.detectors.stale_context.evidence import Spans, finding_of
 from driftline.analyzers.detectors.stale_context.judge import Judge
 from driftline.analyzers.detectors.stale_context.touches import touches, unversioned
 from driftline.analyzers.finding import NotChecked, Verdict
@@ -47,8 +47,9 @@ def analyse(record: Record, config: Config) -> Verdict:
     late, uses = touches(record, config, history, order)
     judge = Judge(record, config, history, order, lineages(history, {touch.key for touch in late}))
     kept = one_a_cause(record, order, judge.judge(late))
+    spans = Spans(record, history)
     return Verdict(
-        findings=tuple(finding_of(record, history, stale, others) for stale, others in kept),
+        findings=tuple(finding_of(spans, stale, others) for stale, others in kept),
         not_checked=(
             *_counted(unversioned(history), "memory read", "carried no version that orders anything"),
             *_counted(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from driftline.analyzers.detectors.stale_context.words import explanation, title
 from driftline.analyzers.finding import Finding, Source, SpanRef, severity_of, stable_name
-from driftline.analyzers.memory_history import MemoryHistory
+from driftline.analyzers.memory_history import KEY, MemoryHistory
 
 if TYPE_CHECKING:
     from driftline.analyzers.detectors.stale_context.stale import Stale
@@ -30,9 +32,8 @@ _BECAUSE = {
 _DID = {"read": "read", "search": "found", "write": "wrote", "delete": "deleted"}
 
 
-def finding_of(record: Record, history: MemoryHistory, stale: Stale, others: list[Stale]) -> Finding:
+def finding_of(spans: Spans, stale: Stale, others: list[Stale]) -> Finding:
     """The finding for *stale*, with *others* as further occurrences."""
-    spans = _Spans(record, history)
     touch, newer = stale.touch, stale.witness.newer
     evidence = _evidence(spans, stale)
     row = touch.row
@@ -69,14 +70,20 @@ def finding_of(record: Record, history: MemoryHistory, stale: Stale, others: lis
     )
 
 
-class _Spans:
-    """Look-ups in the record, for the few spans that a finding names."""
+class Spans:
+    """Look-ups in the record, for the few spans that the findings name."""
 
     def __init__(self, record: Record, history: MemoryHistory) -> None:
+        self._columns: dict[str, list[Any]] = {}
         self._record, self._history = record, history
+        self._op_rows = history.ops["row"].to_numpy()
+        self._ops = [history.ops[column].to_list() for column in ("op", "store", "key", "version")]
 
     def at(self, row: int, column: str) -> Any:
-        return self._record.spans[column][row]
+        """What a span says in *column* of `Record.spans`."""
+        if column not in self._columns:
+            self._columns[column] = self._record.spans[column].to_list()
+        return self._columns[column][row]
 
     def ref(self, row: int, role: str) -> SpanRef:
         return SpanRef(self.at(row, "trace_id"), self.at(row, "span_id"), role)
@@ -91,11 +98,12 @@ class _Spans:
 
     def what(self, row: int) -> str:
         """What a span did, in words."""
-        ops = self._history.ops.filter(pl.col("row") == row)
-        if ops.height:
-            names = ops[:3].select(pl.format("{}/{}@{}", "store", "key", "version")).to_series()
-            said = ", ".join(names) + (", …" if ops.height > 3 else "")
-            return f"{self.who(row)} {_DID[ops['op'][0]]} {said}"
+        first, last = np.searchsorted(self._op_rows, [row, row + 1])
+        if first < last:
+            op, store, key, version = self._ops
+            places = range(first, min(last, first + 3))
+            said = ", ".join(f"{store[place]}/{key[place]}@{version[place]}" for place in places)
+            return f"{self.who(row)} {_DID[op[first]]} {said}{', …' if last - first > 3 else ''}"
         kind, name = self.at(row, "kind"), self.at(row, "name")
         agent = self.at(row, "agent")
         if kind in ("send", "process"):
@@ -107,15 +115,16 @@ class _Spans:
             return f"the turn of {self.who(row)}"
         return f"{agent}'s {name}" if agent else str(name)
 
-    def reads_of(self, stale: Stale, version: str) -> pl.DataFrame:
-        """The reads that returned *version* of the key in question."""
-        store, key, world = stale.touch.key
-        return self._history.reads.filter(
-            (pl.col("key") == key)
-            & (pl.col("version") == version)
-            & (pl.col("store") == store)
-            & (pl.col("world") == world)
+    def reads_of(self, stale: Stale, version: str) -> list[int]:
+        """The rows of the reads that returned *version* of the key in question."""
+        return self._readers.get((*stale.touch.key, version), [])
+
+    @cached_property
+    def _readers(self) -> dict[tuple[str, ...], list[int]]:
+        rows = self._history.reads.group_by(*KEY, "version", maintain_order=True).agg(
+            pl.col("row").unique(maintain_order=True)
         )
+        return {tuple(version): found for *version, found in rows.iter_rows()}
 
     def clock(self, row: int) -> bool:
         return bool(self.at(row, "clock") != "synthetic")
@@ -136,7 +145,7 @@ def _roles(stale: Stale) -> dict[int, str]:
     return roles
 
 
-def _evidence(spans: _Spans, stale: Stale) -> dict[str, Any]:
+def _evidence(spans: Spans, stale: Stale) -> dict[str, Any]:
     touch, newer, lineage = stale.touch, stale.witness.newer, stale.lineage
     agent = spans.at(touch.row, "agent_instance")
     evidence: dict[str, Any] = {
@@ -155,6 +164,7 @@ def _evidence(spans: _Spans, stale: Stale) -> dict[str, Any]:
         "versions": _versions(spans, stale),
         "path": [_hop(spans, hop) for hop in stale.witness.path],
         "margin_ms": stale.witness.margin_ms,
+        "bound_ms": stale.witness.bound_ms,
         "doubts": list(stale.doubts),
         "undone": touch.undone,
     }
@@ -163,7 +173,7 @@ def _evidence(spans: _Spans, stale: Stale) -> dict[str, Any]:
     return evidence
 
 
-def _hop(spans: _Spans, hop: Hop) -> dict[str, Any]:
+def _hop(spans: Spans, hop: Hop) -> dict[str, Any]:
     return {
         "rule": hop.rule,
         "from": spans.place(hop.from_row, spans.what(hop.from_row)),
@@ -172,7 +182,7 @@ def _hop(spans: _Spans, hop: Hop) -> dict[str, Any]:
     }
 
 
-def _versions(spans: _Spans, stale: Stale) -> list[dict[str, Any]]:
+def _versions(spans: Spans, stale: Stale) -> list[dict[str, Any]]:
     """The versions of the key, ancestors first; of a long history those around the two in question."""
     touch, newer, lineage = stale.touch, stale.witness.newer, stale.lineage
     ordered = list(lineage.ordered)
@@ -191,25 +201,24 @@ def _versions(spans: _Spans, stale: Stale) -> list[dict[str, Any]]:
                 "writer": spans.place(writes[0].row) if writes else None,
                 "status": writes[0].status if writes else "",
                 "tombstone": bool(writes and writes[0].tombstone),
-                "read_by": [spans.place(row) for row in _first(spans.reads_of(stale, version))],
+                "read_by": [spans.place(row) for row in spans.reads_of(stale, version)[:_READERS]],
                 "role": roles.get(version, ""),
             }
         )
     return found
 
 
-def _first(reads: pl.DataFrame) -> list[int]:
-    return reads["row"].unique(maintain_order=True)[:_READERS].to_list()
-
-
-def _window(spans: _Spans, stale: Stale) -> dict[str, Any]:
+def _window(spans: Spans, stale: Stale) -> dict[str, Any]:
     """The time between check and use: from the reader's own read of the version, if recorded, to the effect."""
     row, acted = stale.touch.row, spans.at(stale.touch.row, "start_ns")
     window: dict[str, Any] = {"replaced_ns": spans.at(stale.witness.newer.row, "end_ns"), "acted_ns": acted}
-    own = spans.reads_of(stale, stale.touch.version).filter(
-        (pl.col("agent_instance") == spans.at(row, "agent_instance")) & (pl.col("end_ns") <= acted)
-    )
-    if own.height:
-        window["read_ns"] = own["end_ns"].max()
+    agent = spans.at(row, "agent_instance")
+    read = [
+        spans.at(other, "end_ns")
+        for other in spans.reads_of(stale, stale.touch.version)
+        if spans.at(other, "agent_instance") == agent and spans.at(other, "end_ns") <= acted
+    ]
+    if read:
+        window["read_ns"] = max(read)
         window["length_ms"] = round((acted - window["read_ns"]) / 1e6, 3)
     return window

@@ -30,13 +30,15 @@ TOO_CLOSE = "an effect and a newer write came closer together than their clocks 
 REPEATED = "further {} of what is already reported were not judged one by one"
 GIVEN_UP = "{} reads or effects were not judged: too much lies between them and the newer versions"
 
-# So many of one agent's touches of one key are judged after they were proved stale: more would say the same.
-_ENOUGH = 16
+# So many of one agent's stale touches of one key are enough, a proved one counting fourfold: the rest goes unjudged.
+_ENOUGH = 64
 # Events looked at, for each event of the record: keeps the whole near-linear whatever the record holds.
-_EFFORT = 400
-_LEAST_EFFORT = 20_000_000
+_EFFORT = 100
+_LEAST_EFFORT = 5_000_000
 # How many of the newer writes are weighed for the finding.
 _WEIGHED = 32
+# How many blind writes are.
+_TRIED = 2
 
 
 class Judge:
@@ -63,20 +65,20 @@ class Judge:
     def judge(self, touches: list[Touch]) -> list[Stale]:
         """Those of *touches* that are stale."""
         found = []
-        proved: Counter[tuple[object, ...]] = Counter()
+        told: Counter[tuple[object, ...]] = Counter()
         repeated: Counter[str] = Counter()
         given_up: Counter[str] = Counter()
         for touch in touches:
             run = self._runs[touch.row]
             group = (run, self._agents[touch.row] or self._units[touch.row], touch.key, touch.how == "effect")
-            if proved[group] >= _ENOUGH:
+            if told[group] >= _ENOUGH:
                 repeated[run] += 1
             elif self._order.spent > self._effort:
                 given_up[run] += 1
             else:
                 stale = self._judge(touch)
                 found += [stale] if stale else []
-                proved[group] += bool(stale and not stale.doubts)
+                told[group] += 0 if stale is None else 1 if stale.doubts else 4
         self.unjudged |= {(REPEATED.format(f"{n} occurrence{'s' * (n > 1)}"), run) for run, n in repeated.items()}
         self.unjudged |= {(GIVEN_UP.format(n), run) for run, n in given_up.items()}
         return found
@@ -196,7 +198,8 @@ class Judge:
         if not blind or source is None:
             return None
         past = self._past(touch, [source])
-        later = [w for w in blind if past.holds(w.row, EFFECT) and self._past_of(w, source).holds(source.row, EFFECT)]
+        known = [write for write in blind if past.holds(write.row, EFFECT)][-_TRIED:]
+        later = [write for write in known if self._past_of(write, source).holds(source.row, EFFECT)]
         later = self._outside_the_unit(touch, newer, later) if later else []
         if not later:
             return None

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from driftline.analyzers.memory_history import MemoryHistory
     from driftline.analyzers.record import Record
 
-Futures = Mapping[int, Search]
-
 # How many of the newer writes are tried for a more specific name.
-_TRIED = 8
+_TRIED = 4
 # How many messages, reads and writes on the way are tried for it, the latest first.
 _ON_THE_WAY = 64
 
@@ -39,7 +37,6 @@ class Witnesses:
         self._order = order
         self._sessions = record.spans["agent_instance"].to_list()
         self._units = record.spans["uow"].to_list()
-        self._senders, self._receivers = order.messages()
         self._seen = _seen(history)
         wanted = pl.DataFrame(list(keys), schema=dict.fromkeys(KEY, pl.String), orient="row")
         reads = history.reads.filter("native").join(wanted, on=KEY, how="semi", maintain_order="left")
@@ -60,16 +57,13 @@ class Witnesses:
         nearby = [write for write in own if self._order.same_process(write.row, touch.row)]
         if nearby:
             return self._plain("read_your_writes", nearby[0], past)
-        futures = {
-            write.row: self._order.after(write.row, EFFECT, int(self._order.moment[3 * touch.row + START]))
-            for write in newest
-        }
+        after = _Futures(self._order, touch)
         return (
-            self._handed_over(touch, newest, futures, past)
+            self._handed_over(touch, newest, after, past)
             or (self._plain("read_your_writes", own[0], past) if own else None)
-            or self._read_before(touch, newest, futures, past)
-            or self._wrote_after(touch, newest, futures, past)
-            or self._wrote_knowing(touch, newest, futures, past)
+            or self._read_before(touch, newest, after, past)
+            or self._wrote_after(touch, newest, after, past)
+            or self._wrote_knowing(touch, newest, after, past)
             or self._plain("causal_stale_read", newest[0], past)
         )
 
@@ -84,20 +78,19 @@ class Witnesses:
     def _plain(self, anomaly: str, write: Write, past: Search) -> Witness:
         return Witness(anomaly, write, tuple(past.path(write.row, EFFECT)))
 
-    def _handed_over(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+    def _handed_over(self, touch: Touch, writes: list[Write], after: _Futures, past: Search) -> Witness | None:
         """A message sent after the write reached the reader before its read.
 
         What another agent of the same process took is not taken for the reader's, unless the only path leads there.
         """
-        reached = past.holding(self._receivers, START)
-        senders, receivers = self._senders[reached], self._receivers[reached]
+        senders, receivers = past.received()
         mine = self._sessions[touch.row]
-        for write in writes:
-            sent = np.flatnonzero(futures[write.row].holding(senders, START))[-_ON_THE_WAY:]
+        for write in writes if len(senders) else ():
+            sent = np.flatnonzero(after.of(write.row).holding(senders, START))[-_ON_THE_WAY:]
             for place in reversed(sent.tolist()):
                 if self._sessions[receivers[place]] in ("", mine):
                     legs = (
-                        futures[write.row].nodes(int(senders[place]), START),
+                        after.of(write.row).nodes(int(senders[place]), START),
                         past.nodes(int(receivers[place]), START),
                     )
                     return Witness("handoff_stale", write, tuple(self._order.hops(*legs)))
@@ -107,7 +100,7 @@ class Witnesses:
                     return Witness("handoff_stale", write, tuple(path))
         return None
 
-    def _read_before(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+    def _read_before(self, touch: Touch, writes: list[Write], after: _Futures, past: Search) -> Witness | None:
         """The same session had already read something newer, in another unit of work."""
         mine = self._sessions[touch.row]
         if not mine:
@@ -116,25 +109,25 @@ class Witnesses:
             for row in reversed(self._reads_of.get((*touch.key, write.version), [])[-_ON_THE_WAY:]):
                 other_unit = self._units[row] != self._units[touch.row]
                 if self._sessions[row] == mine and other_unit and past.holds(row, EFFECT):
-                    future = futures[write.row]
+                    future = after.of(write.row)
                     if future.holds(row, EFFECT):
                         legs = future.nodes(row, EFFECT), past.nodes(row, EFFECT)
                         return Witness("monotonic_reads", write, tuple(self._order.hops(*legs)), earlier_read=row)
         return None
 
-    def _wrote_after(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+    def _wrote_after(self, touch: Touch, writes: list[Write], after: _Futures, past: Search) -> Witness | None:
         """The session had read what the newer version's writer wrote after it."""
-        for write in writes:
-            future = futures[write.row]
+        for write in writes if self._sessions[touch.row] in self._seen else ():
+            future = after.of(write.row)
             for reader, other in self._seen_by(touch, future, past):
                 if self._sessions[other] and self._sessions[other] == self._sessions[write.row]:
                     return self._through("monotonic_writes", write, future, [other, reader], past)
         return None
 
-    def _wrote_knowing(self, touch: Touch, writes: list[Write], futures: Futures, past: Search) -> Witness | None:
+    def _wrote_knowing(self, touch: Touch, writes: list[Write], after: _Futures, past: Search) -> Witness | None:
         """The session had read what somebody wrote who had read the newer version."""
-        for write in writes:
-            future = futures[write.row]
+        for write in writes if self._sessions[touch.row] in self._seen else ():
+            future = after.of(write.row)
             seen = self._seen_by(touch, future, past)
             knowing = {self._sessions[other] for _, other in seen} - {""}
             rows = [
@@ -143,7 +136,7 @@ class Witnesses:
             for row in rows[-_TRIED:]:
                 if not future.holds(row, EFFECT):
                     continue
-                later = self._order.after(row, EFFECT, int(self._order.moment[3 * touch.row + START]))
+                later = after.of(row)
                 for reader, other in seen:
                     if self._sessions[other] == self._sessions[row] and later.holds(other, START):
                         return self._through("writes_follow_reads", write, future, [row, other, reader], past)
@@ -166,6 +159,20 @@ class Witnesses:
             legs.append(ahead.nodes(following, EFFECT))
         legs.append(past.nodes(rows[-1], EFFECT))
         return Witness(anomaly, write, tuple(self._order.hops(*legs)))
+
+
+class _Futures:
+    """What came after the effects of some spans, up to a touch; each searched for once, and only if asked for."""
+
+    def __init__(self, order: HappensBefore, touch: Touch) -> None:
+        self._order, self._until = order, int(order.moment[3 * touch.row + START])
+        self._known: dict[int, Search] = {}
+
+    def of(self, row: int) -> Search:
+        """What came after the effect of span *row*."""
+        if row not in self._known:
+            self._known[row] = self._order.after(row, EFFECT, self._until)
+        return self._known[row]
 
 
 def _seen(history: MemoryHistory) -> dict[str, tuple[Nodes, Nodes]]:

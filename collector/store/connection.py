@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,8 @@ _READ_SETTINGS = {
     "use_query_condition_cache": 0,
 }
 
+_HOLDER = re.compile(rb"PID: (\d+)")  # as ClickHouse writes into the file it locks
+
 _WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the call returns
 
 
@@ -62,6 +65,7 @@ def open_store(location: str | Path, *, create: bool = True) -> Store:
                 "start one with `driftline up --data DIR`, or give the right folder with --data",
             )
         (folder / "store").mkdir(parents=True, exist_ok=True)
+        refuse_if_held(folder)
         store = Store(f"chdb://{folder / 'store'}")
     try:
         if create:
@@ -198,13 +202,33 @@ class Store:
             ) from error
 
 
-def _embedded_trouble(dsn: str, error: Exception) -> StoreInUse | StoreUnreachable:
+def refuse_if_held(folder: Path) -> None:
+    """Look before the engine does: it says only that it failed, and prints the reason past us.
+
+    Raises:
+        StoreInUse: another process has the engine's lock.
+    """
+    import fcntl
+
+    try:
+        with (folder / "store" / "status").open("rb") as status:
+            try:
+                fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _HOLDER.search(status.read())
+                number = int(holder[1]) if holder else 0
+                if number != os.getpid():
+                    who = f" ({number})" if number else ""
+                    raise StoreInUse(
+                        f"the store at {folder} is in use by another process{who}",
+                        "stop that process, or read through its server: `driftline up` offers one",
+                    ) from None
+    except OSError:
+        return  # no engine has been here yet, or the engine will say it better
+
+
+def _embedded_trouble(dsn: str, error: Exception) -> StoreUnreachable:
     folder = dsn.removeprefix("chdb://").removesuffix("/store")
-    if "lock" in str(error).lower() or "another" in str(error).lower():
-        return StoreInUse(
-            f"the store at {folder} is in use by another process",
-            "stop that process, or let this command read through the running server",
-        )
     return StoreUnreachable(
         f"the store at {folder} cannot be opened: {str(error).splitlines()[0]}",
         "run `driftline doctor --data DIR` for a closer look",

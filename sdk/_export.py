@@ -119,8 +119,11 @@ class Exporting:
         self.processor = BatchProcessor(_sender_of(exporter, said) if exporter else _otlp(endpoint, said))
         provider.add_span_processor(self.processor)
         atexit.register(self.close)
+        multiprocessing = sys.modules.get("multiprocessing")
+        if multiprocessing is not None and multiprocessing.parent_process() is not None:
+            self._close_with_worker()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._flush_with_multiprocessing)
+            os.register_at_fork(after_in_child=self._close_with_forked_worker)
 
     def announce(self, span: trace.Span) -> None:
         """Export a pending copy of a span that has just begun, so that a crash leaves a trace of it."""
@@ -137,11 +140,17 @@ class Exporting:
         with guarded("shutting down"):
             self.processor.close(timeout)
 
-    def _flush_with_multiprocessing(self) -> None:
+    def _close_with_worker(self) -> None:
         """A worker of `multiprocessing` ends without the interpreter's exit handlers; it has its own."""
+        from multiprocessing.util import Finalize
+
+        Finalize(None, self.close, exitpriority=0)
+
+    def _close_with_forked_worker(self) -> None:
         util = sys.modules.get("multiprocessing.util")
         if util is not None and not self.processor.closed:
-            util.register_after_fork(self, lambda self: util.Finalize(None, self.close, exitpriority=0))
+            # Not at once: a worker begins by forgetting the handlers it inherited.
+            util.register_after_fork(self, Exporting._close_with_worker)
 
 
 class _quiet(logging.Filter):  # noqa: N801 - used like a statement

@@ -175,8 +175,16 @@ class Collector:
             group, ending = self._next_group()
             if group:
                 self._append(group)
-            if ending or not group or self._wal.open_size > _SEGMENT_BYTES or self._wal.open_age > _SEGMENT_AGE:
+            if ending or self._wal.open_size > _SEGMENT_BYTES or (self._is_due(group) and self._segments.empty()):
                 self._rotate()
+
+    def _is_due(self, group: list[_Item]) -> bool:
+        """Whether the open segment should be stored soon.
+
+        It is not while another waits: an insert costs much the same for one request as for a thousand, so a store that
+        is slow gets larger batches, not a longer queue.
+        """
+        return not group or self._wal.open_age > _SEGMENT_AGE
 
     def _next_group(self) -> tuple[list[_Item], bool]:
         """The requests that wait, to share one fsync; and whether they are the last."""

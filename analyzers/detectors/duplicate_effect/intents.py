@@ -31,6 +31,8 @@ _CHANGES = (
     r"(?i)(^|_|\b)(update|set|put|modify|change|edit|patch|write|save|append|add|log|delete|remove|cancel|close)"
     r"(_|[A-Z]|$|\b)"
 )
+# Two things wanted, not one thing twice: instalments, a second trip.
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # Of what the two calls say beside the target, at least this share must be equal before they look like one intent:
 # for calls that bring something about, and for others (two messages to one person share much, too).
 _ALIKE, _NEARLY_EQUAL = 0.5, 0.75
@@ -164,11 +166,17 @@ def _alike(one: Execution, other: Execution, payloads: Payloads) -> bool:
         {path: value for path, value in _leaves(document) if str(value) not in named} for document in documents
     )
     paths = left.keys() | right.keys()
-    equal = sum(left.get(path, _ABSENT) == right.get(path, _ABSENT) for path in paths)
+    changed = [(left.get(path), right.get(path)) for path in paths if left.get(path) != right.get(path)]
+    if any(_another_thing(old, new, changed) for old, new in changed):
+        return False
+    equal = len(paths) - len(changed)
     return not paths or equal / len(paths) >= (_ALIKE if brings_about else _NEARLY_EQUAL)
 
 
-_ABSENT = object()
+def _another_thing(old: Any, new: Any, changed: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether what is asked for differs: another day, or two values that changed places (the way back)."""
+    other_day = all(isinstance(value, str) and _DAY.fullmatch(value) for value in (old, new))
+    return other_day or (None not in (old, new) and (new, old) in changed)
 
 
 def _leaves(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:

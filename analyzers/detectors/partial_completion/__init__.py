@@ -34,6 +34,7 @@ from driftline.analyzers.detectors.partial_completion.claims import Claims
 from driftline.analyzers.detectors.partial_completion.evidence import finding_of
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged
 from driftline.analyzers.detectors.partial_completion.units import seen_by_a_model, units_of
+from driftline.analyzers.detectors.partial_completion.wholeness import Wholeness
 from driftline.analyzers.finding import NotChecked, Verdict
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ def analyse(record: Record, config: Config) -> Verdict:
 def _judge(record: Record, config: Config) -> list[Judged]:
     """Each part after the more specific ones: what those explain is not reported again."""
     claims, units = Claims(record), units_of(record, config)
+    wholeness = Wholeness(record)
     seen = seen_by_a_model(record, units)
-    promised = obligations.judge(record, claims, units)
-    spread = fan_out.judge(record, claims, units, seen, promised.explains)
+    promised = obligations.judge(record, claims, units, wholeness)
+    spread = fan_out.judge(record, claims, units, seen, wholeness, promised.explains)
     ended = open_spans.judge(record, claims, units, promised.explains | spread.explains)
     taken = messages.judge(record, claims, promised.explains | spread.explains)
     so_far = promised.explains | spread.explains | ended.explains
-    vanished = failures.judge(record, claims, units, seen, so_far)
+    vanished = failures.judge(record, claims, units, seen, wholeness, so_far)
     empty = empty_results.judge(record, claims, units, seen, so_far | vanished.explains)
     return [promised, spread, ended, taken, vanished, empty]
 

@@ -17,11 +17,14 @@ from driftline.analyzers.detectors.partial_completion.places import Places, cour
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged, Shortfall
 from driftline.analyzers.effects import WRITES
 from driftline.analyzers.finding import stable_name
+from driftline.canonical import digest
 
 if TYPE_CHECKING:
     from driftline.analyzers.record import Record
 
 _CUT_OFF = r"(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete"
+# An empty list or object is an answer: nothing was found.
+_ANSWERS = [digest([]), digest({})]
 # How many other results of a tool, none of them empty, make an empty one remarkable.
 _ENOUGH = 10
 
@@ -102,10 +105,13 @@ def _silent_agents(record: Record, claims: Claims, units: pl.DataFrame) -> Itera
 
 def _empty_reads(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.Series) -> Iterator[Shortfall]:
     """Reads that came back empty where nobody looked at that: promised ones, and ones that never are."""
-    reads = units.with_columns(seen=seen).filter(
-        (pl.col("unit") == "tool") & (pl.col("effect") == "read") & pl.col("result_empty").is_not_null()
+    nothing = pl.col("result_empty") & ~pl.col("result_digest").is_in(_ANSWERS)
+    reads = (
+        units.filter((pl.col("unit") == "tool") & (pl.col("effect") == "read") & pl.col("result_empty").is_not_null())
+        .with_columns(nothing=nothing)
+        .join(units.select("row", seen=seen), on="row", how="left", maintain_order="left")
     )
-    others = reads.group_by("label").agg(full=(~pl.col("result_empty")).sum(), empty=pl.col("result_empty").sum())
+    others = reads.group_by("label").agg(full=(~pl.col("nothing")).sum(), empty=pl.col("nothing").sum())
     promised = (
         record.spans.filter(pl.col("expects").list.len() > 0)
         .select("run", text="expects")
@@ -115,20 +121,15 @@ def _empty_reads(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.S
         )
         .unique()
     )
-    full = reads.filter(~pl.col("result_empty") & (pl.col("state") == "done"))
+    full = reads.filter(~pl.col("nothing") & (pl.col("state") == "done"))
     answered = full.group_by("run", "label").agg(answered=pl.col("end_ns").max())
+    never = (pl.col("full") >= _ENOUGH) & (pl.col("empty") * 20 <= pl.col("full"))
     empty = (
-        reads.filter(pl.col("result_empty") & (pl.col("state") == "done") & ~pl.col("seen") & ~pl.col("replayed"))
+        reads.filter(pl.col("nothing") & (pl.col("state") == "done") & ~pl.col("seen") & ~pl.col("replayed"))
         .join(others, on="label", how="left", maintain_order="left")
         .join(promised, on=["run", "label"], how="left", maintain_order="left")
         .join(answered, on=["run", "label"], how="left", maintain_order="left")
-        .filter(
-            (
-                pl.col("promised").fill_null(value=False)
-                & ((pl.col("empty") == 1) | (pl.col("empty") * 5 <= pl.col("full")))
-            )
-            | ((pl.col("full") >= _ENOUGH) & (pl.col("empty") * 20 <= pl.col("full")))
-        )
+        .filter(pl.col("promised").fill_null(value=False) | never)
         .filter(~(pl.col("answered") >= pl.col("start_ns")).fill_null(value=False))
         .unique("key", keep="last", maintain_order=True)
     )

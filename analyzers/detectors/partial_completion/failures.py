@@ -16,6 +16,7 @@ from driftline.analyzers.detectors.partial_completion.claims import Claims
 from driftline.analyzers.detectors.partial_completion.places import Places, course_step, noun
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged, Shortfall, proved
 from driftline.analyzers.detectors.partial_completion.stand_ins import not_before, other_route, same_work, targets
+from driftline.analyzers.detectors.partial_completion.wholeness import Wholeness
 from driftline.analyzers.effects import WRITES
 from driftline.analyzers.finding import stable_name
 
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-def judge(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.Series, explained: frozenset[int]) -> Judged:
+def judge(
+    record: Record,
+    claims: Claims,
+    units: pl.DataFrame,
+    seen: pl.Series,
+    wholeness: Wholeness,
+    explained: frozenset[int],
+) -> Judged:
     """Judge every unit that failed. *seen*: by unit, whether a model was shown what came of it; *explained*: rows
     whose failure another finding stands for."""
     rows = units["row"].to_numpy()
@@ -48,7 +56,7 @@ def judge(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.Series, 
     }
     places = Places(record)
     for failed in suspects.iter_rows(named=True):
-        shortfall = _judge_one(failed, mates[failed["run"]], places, record)
+        shortfall = _judge_one(failed, mates[failed["run"]], places, wholeness)
         if shortfall:
             out.found.append(shortfall)
     return out
@@ -109,7 +117,7 @@ def _suspects(placed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, record: Record) -> Shortfall | None:
+def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, wholeness: Wholeness) -> Shortfall | None:
     write = failed["effect"] in WRITES
     others = mates.filter((pl.col("state") == "done") & (pl.col("row") != failed["row"]) & not_before(failed))
     if any(same_work(failed, other) or other_route(failed, other) for other in others.iter_rows(named=True)):
@@ -117,10 +125,10 @@ def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, reco
     home, claimant = failed["home"], failed["claimant"]
     after = mates.filter((pl.col("start_ns") >= failed["end_ns"]) & (pl.col("row") != home)).sort("start_ns", "row")
     beside = after.filter(pl.col("parent") == failed["parent"]).head(_SHOWN)
-    doubts = (*record.completeness.lacks(failed["run"]), *_doubts(failed, others, places))
+    doubts = (*wholeness.lacks(failed["run"]), *_doubts(failed, others, places))
     # Only a write that is known to have failed leaves something out for certain.
     plain = failed["unit"] == "tool" and not write
-    cause = _cause(failed, mates, record)
+    cause = _cause(failed, mates, places)
     return Shortfall(
         anomaly="swallowed_failure",
         grade=proved(doubts) if write else "possible",
@@ -185,11 +193,10 @@ def _doubts(failed: dict[str, Any], others: pl.DataFrame, places: Places) -> Ite
             return
 
 
-def _cause(failed: dict[str, Any], mates: pl.DataFrame, record: Record) -> dict[str, Any] | None:
+def _cause(failed: dict[str, Any], mates: pl.DataFrame, places: Places) -> dict[str, Any] | None:
     """The innermost failure inside of what failed; None where it failed by itself."""
     broken = mates.filter(
         (pl.col("state") == "failed") & (pl.col("row") > failed["row"]) & (pl.col("end_ns") <= failed["end_ns"])
     )
-    places = Places(record)
     inside = [unit for unit in broken.iter_rows(named=True) if failed["row"] in places.around(unit["row"])]
     return max(inside, key=lambda unit: (len(places.around(unit["row"])), unit["row"])) if inside else None

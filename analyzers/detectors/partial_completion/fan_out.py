@@ -16,6 +16,7 @@ from driftline.analyzers.detectors.partial_completion.places import Places, cour
 from driftline.analyzers.detectors.partial_completion.reach import receipts
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged, Shortfall, proved
 from driftline.analyzers.detectors.partial_completion.stand_ins import other_route, same_arguments, same_work
+from driftline.analyzers.detectors.partial_completion.wholeness import Wholeness
 from driftline.analyzers.effects import WRITES
 from driftline.analyzers.finding import stable_name
 
@@ -27,14 +28,23 @@ _GROUP = ["parent", "unit", "label"]
 _SHOWN = 30
 
 
-def judge(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.Series, explained: frozenset[int]) -> Judged:
+def judge(
+    record: Record,
+    claims: Claims,
+    units: pl.DataFrame,
+    seen: pl.Series,
+    wholeness: Wholeness,
+    explained: frozenset[int],
+) -> Judged:
     """Judge every batch. *seen*: by unit, whether a model was shown what came of it; *explained*: rows whose failure
     another finding stands for."""
     placed = units.with_columns(seen=seen, over=pl.Series(claims.over[units["row"].to_numpy()])).filter(
         (pl.col("parent") >= 0) & pl.col("over") & ~pl.col("replayed").fill_null(value=False)
     )
     direct = placed.filter(pl.col("unit").is_in(["tool", "step", "agent", "run"]))
-    members = pl.concat([_batches(direct, units), _batches(_waited_for(record, claims, placed, units), units)])
+    members = pl.concat(
+        [_batches(direct, units), _batches(_waited_for(record, claims, placed, units), units)], how="diagonal"
+    )
     out = Judged(judged=members.select(*_GROUP, "batch").n_unique())
     admitted = pl.Series(claims.admitted[members["parent"].to_numpy()])
     broken = members.filter((pl.col("state") != "done").any().over(*_GROUP, "batch") & ~admitted)
@@ -48,7 +58,7 @@ def judge(record: Record, claims: Claims, units: pl.DataFrame, seen: pl.Series, 
     for _, batch in broken.group_by(*_GROUP, "batch", maintain_order=True):
         rows = batch.to_dicts()
         if explained.isdisjoint(row["row"] for row in rows):
-            shortfall = _judge_one(rows, beside[rows[0]["parent"]], record, claims, places)
+            shortfall = _judge_one(rows, beside[rows[0]["parent"]], claims, places, wholeness)
             out.found += [shortfall] if shortfall else []
     return out
 
@@ -66,7 +76,9 @@ def _batches(units: pl.DataFrame, every: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             begin=pl.when("exact").then("seq").otherwise("start_ns"),
             end=pl.when(ended).then(pl.when("exact").then("seq_end").otherwise("end_ns")).fill_null(_NEVER),
-            state=pl.when(pl.col("well").fill_null(value=False)).then(pl.lit("done")).otherwise("state"),
+            state=pl.when(pl.col("well").fill_null(value=False) & (pl.col("unit") != "send"))
+            .then(pl.lit("done"))
+            .otherwise("state"),
         )
     )
     calls = (
@@ -81,6 +93,7 @@ def _batches(units: pl.DataFrame, every: pl.DataFrame) -> pl.DataFrame:
         calls.with_columns(
             batch=(pl.col("begin") > so_far).fill_null(value=False).cast(pl.Int64).cum_sum().over(_GROUP)
         )
+        .filter(~_left_behind())
         .with_columns(won=(pl.col("state") == "done").any().over(*_GROUP, "batch"))
         .filter(
             ~pl.col("state").is_in(["refused", "skipped", "rejected"])
@@ -89,6 +102,12 @@ def _batches(units: pl.DataFrame, every: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.len().over(*_GROUP, "batch") > 1)
         .drop("first", "last", "well", "made_up")
     )
+
+
+def _left_behind() -> pl.Expr:
+    """An open member with one other that began after it: as likely a first try and its second as two at once."""
+    several = pl.len().over(*_GROUP, "batch") > 2
+    return (pl.col("state") == "open") & ~several & (pl.col("begin") < pl.col("begin").max().over(*_GROUP, "batch"))
 
 
 def _waited_for(record: Record, claims: Claims, placed: pl.DataFrame, units: pl.DataFrame) -> pl.DataFrame:
@@ -105,6 +124,7 @@ def _waited_for(record: Record, claims: Claims, placed: pl.DataFrame, units: pl.
             work=pl.when((pl.col("work") == "done").any()).then(pl.lit("done")).otherwise(pl.col("work").last()),
             work_end=pl.col("work_end").max(),
             work_why=pl.col("work_why").last(),
+            work_rows=pl.col("taken"),
         )
     )
     homes = claims.home[sent["row"].to_numpy()]
@@ -127,7 +147,7 @@ def _waited_for(record: Record, claims: Claims, placed: pl.DataFrame, units: pl.
 
 
 def _judge_one(
-    members: list[dict[str, Any]], beside: pl.DataFrame, record: Record, claims: Claims, places: Places
+    members: list[dict[str, Any]], beside: pl.DataFrame, claims: Claims, places: Places, wholeness: Wholeness
 ) -> Shortfall | None:
     lacking = [member for member in members if member["state"] != "done" and not _replaced(member, members, beside)]
     first, parent, run = members[0], members[0]["parent"], members[0]["run"]
@@ -152,7 +172,7 @@ def _judge_one(
         }.items()
         if holds
     )
-    doubts = (*record.completeness.lacks(run), *doubts)
+    doubts = (*wholeness.lacks(run), *doubts)
     states = Counter(member["state"] for member in lacking)
     shown_first = sorted(members, key=lambda member: (member["state"] == "done", member["row"]))[:_SHOWN]
     return Shortfall(
@@ -181,7 +201,7 @@ def _judge_one(
             "course": [course_step(member) for member in sorted(shown_first, key=lambda member: member["row"])],
         },
         doubts=doubts,
-        explains=frozenset(member["row"] for member in lacking),
+        explains=frozenset(row for member in lacking for row in (member["row"], *(member.get("work_rows") or ()))),
     )
 
 

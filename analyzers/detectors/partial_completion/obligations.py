@@ -13,6 +13,7 @@ from driftline.analyzers.detectors.partial_completion.claims import Claims
 from driftline.analyzers.detectors.partial_completion.places import Places, course_step, missing_step, noun
 from driftline.analyzers.detectors.partial_completion.promises import kept_by, promises_of
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged, Shortfall, proved
+from driftline.analyzers.detectors.partial_completion.wholeness import Wholeness
 from driftline.analyzers.finding import stable_name
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _EARLY = "{} cannot be judged yet: the run, or what made the promise, has not en
 _KNOWN_LOSSES = (LOST_SPANS, MISSING_PARENT)
 
 
-def judge(record: Record, claims: Claims, units: pl.DataFrame) -> Judged:
+def judge(record: Record, claims: Claims, units: pl.DataFrame, wholeness: Wholeness) -> Judged:
     """Judge every promise whose run is over and whose maker has ended."""
     promised, unread = promises_of(record, claims)
     out = Judged(unknown=[(run, _UNREADABLE.format(text)) for run, text in unread.iter_rows()])
@@ -43,7 +44,7 @@ def judge(record: Record, claims: Claims, units: pl.DataFrame) -> Judged:
     out.judged = counted.filter(~early).height
     broken = counted.filter(~early & ~pl.col("admitted") & (pl.col("kept") < pl.col("needed")))
     if broken.height:
-        _Broken(record, units, counted, pairs, broken).say(out)
+        _Broken(record, units, wholeness, counted, pairs, broken).say(out)
     return out
 
 
@@ -70,10 +71,16 @@ class _Broken:
     """Tells of the few promises that were not kept."""
 
     def __init__(
-        self, record: Record, units: pl.DataFrame, counted: pl.DataFrame, pairs: pl.DataFrame, broken: pl.DataFrame
+        self,
+        record: Record,
+        units: pl.DataFrame,
+        wholeness: Wholeness,
+        counted: pl.DataFrame,
+        pairs: pl.DataFrame,
+        broken: pl.DataFrame,
     ) -> None:
         self._places = Places(record)
-        self._completeness = record.completeness
+        self._wholeness = wholeness
         runs = broken.select("run").unique()
         self._units = units
         few = units.join(runs, on="run", how="semi")
@@ -112,7 +119,7 @@ class _Broken:
     def _one(self, promise: Mapping[str, Any], out: Judged) -> None:
         tried = self._tried(promise["promise"])
         failed = [unit for unit in tried if unit["state"] != "done"]
-        lacks = self._completeness.lacks(promise["run"])
+        lacks = self._wholeness.lacks(promise["run"])
         losses = [reason for reason in lacks if reason in _KNOWN_LOSSES]
         if losses and not failed:
             out.unknown.append((promise["run"], f"{promise['text']} is not in the record, and {' and '.join(losses)}"))

@@ -15,7 +15,7 @@ _NOUNS = {
     "agent": "agent {}",
     "validate": "check {}",
     "send": "a message to {}",
-    "process": "the processing of {}",
+    "process": "the work on a message to {}",
     "run": "the run {}",
 }
 # The kinds of the finding page, which are those of spans.

@@ -39,8 +39,8 @@ def units_of(record: Record, config: Config) -> pl.DataFrame:
     )
     of_calls = calls.select(
         "row", "call_id", "effect", "effect_source", "targets", "compensates", "args_digest", "replayed",
-        "result_empty", "outcome_source", "sure", "refused", effect_outcome="outcome", key="call", call_name="tool",
-        layered="status",
+        "result_empty", "result_digest", "outcome_source", "sure", "refused", effect_outcome="outcome", key="call",
+        call_name="tool", layered="status",
     ).join(names, on="row", how="left")  # fmt: skip
     others = spans.filter(
         pl.col("kind").is_in(["run", "agent", "step", "validation", "send", "process"])
@@ -143,9 +143,9 @@ def _keyed(units: pl.DataFrame, record: Record) -> pl.DataFrame:
         .when((pl.col("unit") == "step") & (pl.col("call_id") != ""))
         .then(said)
         .when(pl.col("unit").is_in(["send", "process"]) & (pl.col("message_id") != ""))
-        .then(message)
+        .then(pl.col("unit") + " " + message)
         .when(pl.col("sent").is_not_null())
-        .then(pl.format("message {}", "sent"))
+        .then(pl.format("receipt {}", "sent"))
         .otherwise(own)
     ).drop("turn")
 

@@ -192,10 +192,9 @@ def _open(evidence: Evidence) -> tuple[list[str], list[str], str]:
 
 def _waiting_title(evidence: Evidence) -> str:
     message = evidence["message"]
-    waited, slowest = _duration(message["waited_ms"]), _duration(message["slowest_ms"])
+    slowest = _duration(message["slowest_ms"])
     return (
-        f"a message to {message['destination']} has not been taken for {waited}; "
-        f"the slowest of {message['taken']} others took {slowest}"
+        f"a message to {message['destination']} was not taken; the slowest of {message['taken']} others took {slowest}"
     )
 
 
@@ -236,13 +235,13 @@ def _empty(evidence: Evidence) -> tuple[list[str], list[str], str]:
             then,
             ("A model that is cut off has not finished what it was asked for."),
         )
-    reasons = {
-        "promised": "It was promised, and no later call of it returned more.",
-        "usually_full": f"{result['full']} other calls of it in the record returned something.",
-        "": "It sent, wrote and changed nothing that would be its answer in another way.",
-    }
+    reason = "It sent, wrote and changed nothing that would be its answer in another way."
+    if result["reason"] == "promised":
+        reason = "It was promised, and no later call of it returned more."
+    elif result["reason"] == "usually_full":
+        reason = f"{result['full']} other calls of it in the record returned something."
     let = [f"{_capital(result['what'])} ended without failure and returned nothing.", f"{_capital(_says(evidence))}."]
-    return let, [reasons[result["reason"]]], "Work that returns nothing has probably not been done."
+    return let, [reason], "Work that returns nothing has probably not been done."
 
 
 def _many(number: int, what: str) -> str:

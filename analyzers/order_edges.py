@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 Nodes = npt.NDArray[np.int64]
 
 START, EFFECT, END = 0, 1, 2
-WITHIN, H1, H2, H4, H5, H6, LINK = range(7)
-RULES = ("", "H1", "H2", "H4", "H5", "H6", "link")
+# Where two rules draw one edge, the first of these names it.
+WITHIN, H1, H4, H2, H5, H6, LINK = range(7)
+RULES = ("", "H1", "H4", "H2", "H5", "H6", "link")
 
 
 class Edges(NamedTuple):

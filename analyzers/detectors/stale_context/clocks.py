@@ -35,13 +35,18 @@ class Clocks:
         ]
 
     def _after_ms(self, row: int, other: int) -> float:
-        ended = max(self._start[other], self._end[other])
-        # A time cut off to milliseconds (or microseconds) may have been as much later.
-        resolution = 1_000_000 if ended % 1_000_000 == 0 else 1_000 if ended % 1_000 == 0 else 0
-        return float((self._start[row] - ended - resolution) / 1e6)
+        return float((self._start[row] - self._ended(other)) / 1e6)
+
+    def _ended(self, row: int) -> int:
+        return int(max(self._start[row], self._end[row]))
 
     def bound_ms(self, row: int, other: int) -> float | None:
-        """How far the clocks of two spans may be apart; None: unknown. Instances of one host share a clock."""
+        """By how much the end of span *other* and the start of span *row* may be misjudged; None: unknown.
+
+        Instances of one host share a clock. A time cut off to milliseconds (or microseconds) may have been later.
+        """
+        ended = self._ended(other)
+        resolution = 1.0 if ended % 1_000_000 == 0 else 0.001 if ended % 1_000 == 0 else 0.0
         if self._host[row] and self._host[row] == self._host[other]:
-            return 0.0
-        return self._skew_ms
+            return resolution
+        return None if self._skew_ms is None else self._skew_ms + resolution

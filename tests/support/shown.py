@@ -11,9 +11,8 @@ from driftline.analyzers.finding import Explanation, Finding, NotChecked, Source
 
 # What each reader would obey: Markdown, HTML, XML, a workflow command, a terminal, a people's name, an issue number.
 HOSTILE = (
-    "|a| <b>&`x`* _y_ @team #12 ::error::%0A\n::set-env name=A::b\r\x1b[31m\x00\u2028 [l](http://x) ]]> \ud83d\ude00"
+    "|a| <b>&`x`* _y_ @team #12 ::error::%0A\n::set-env name=A::b\r\x1b[31m\x00\u2028 [l](http://x) ]]> \U0001f600"
 )
-HOSTILE = HOSTILE.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def finding(number: int = 0, text: str = "", **more: Any) -> Finding:

@@ -11,6 +11,7 @@ import base64
 import json
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -24,7 +25,7 @@ _CANDIDATE = re.compile(
     rb"|\x0a(?=(?P<outer2>[\x80-\xff]{0,4}[\x00-\x7f])[\x2a\x32](?P<inner2>[\x80-\xff]{0,4}[\x00-\x7f]))",
 )
 
-_LONG = 1e21  # from here on a double is written with an exponent
+_LONG = 1e21  # from here on a double is written with an exponent; below, with its shortest digits and zeros
 
 
 def flatten_nested(request: ExportTraceServiceRequest, wire: bytes | None = None) -> bool:
@@ -70,7 +71,7 @@ def value_of(value: AnyValue) -> Any:
     if isinstance(plain, float):
         if not math.isfinite(plain):
             return str(plain)
-        return int(plain) if plain.is_integer() and abs(plain) < _LONG else plain
+        return int(Decimal(repr(plain))) if plain.is_integer() and abs(plain) < _LONG else plain
     return plain
 
 

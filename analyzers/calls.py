@@ -74,30 +74,56 @@ def _same_arguments(left: str, right: str) -> pl.Expr:
     return unknown | (pl.col(left) == pl.col(right))
 
 
+_BESIDE = ("trace_id", "parent_id", "tool")
+
+
 def _side_by_side(base: pl.DataFrame) -> pl.DataFrame:
-    """Copies of one call by two instrumentations: same parent and tool, other scope, at the same time, same call."""
-    few = base.filter(pl.len().over("trace_id", "parent_id", "tool") > 1)
-    columns = ["row", "scope", "start_ns", "end_ns", "tool_call_id", "args_digest", "call_id"]
-    pairs = few.select("trace_id", "parent_id", "tool", *columns).join(
-        few.select("trace_id", "parent_id", "tool", *columns), on=["trace_id", "parent_id", "tool"], suffix="_2"
+    """Copies of one call by two instrumentations: same parent and tool, other scope, at the same time, same call.
+
+    The model's call id pairs them first; what is left is paired by its arguments.
+    """
+    several = base.filter(pl.col("scope").n_unique().over(_BESIDE) > 1)
+    by_id = _copies(several, "tool_call_id")
+    paired = pl.concat([by_id["inner"], by_id["outer"]])
+    by_arguments = _copies(several.filter(~pl.col("row").is_in(paired.implode())), "args_digest")
+    return pl.concat([by_id, by_arguments])
+
+
+def _copies(base: pl.DataFrame, same: str) -> pl.DataFrame:
+    """Calls with one value in column *same*, the n-th of one scope paired with the n-th of another.
+
+    Only among those whose times hang together: calls made one after the other, or side by side, stay apart.
+    """
+    key = [*_BESIDE, same]
+    known = base.filter((pl.col(same) != "") & (pl.col("scope").n_unique().over(*_BESIDE, same) > 1))
+    ordered = known.sort(*key, "start_ns", "row").with_columns(
+        gap=(pl.col("start_ns") > pl.col("end_ns").cum_max().shift(1).over(key)).fill_null(value=False)
     )
-    same_call = ((pl.col("tool_call_id") != "") & (pl.col("tool_call_id") == pl.col("tool_call_id_2"))) | (
-        (pl.col("args_digest") != "") & (pl.col("args_digest") == pl.col("args_digest_2"))
+    numbered = ordered.with_columns(cluster=pl.col("gap").cum_sum().over(key)).with_columns(
+        place=pl.int_range(pl.len()).over(*key, "cluster", "scope")
     )
+    columns = ["row", "scope", "args_digest", "call_id", "start_ns", "end_ns"]
+    seats = [*key, "cluster", "place"]
+    firsts = numbered.group_by(seats, maintain_order=True).agg(pl.col(columns).first().name.suffix("_2"))
     other_attempt = (pl.col("call_id") != "") & (pl.col("call_id_2") != "")
-    return pairs.filter(
-        (pl.col("row") < pl.col("row_2"))
-        & (pl.col("scope") != pl.col("scope_2"))
-        & ~other_attempt
-        & same_call
-        & _same_arguments("args_digest", "args_digest_2")
-        & (pl.col("start_ns") <= pl.col("end_ns_2"))
-        & (pl.col("start_ns_2") <= pl.col("end_ns"))
-    ).select(inner="row_2", outer="row")
+    return (
+        numbered.join(firsts, on=seats)
+        .filter(
+            (pl.col("row") != pl.col("row_2"))
+            & ~other_attempt
+            & _same_arguments("args_digest", "args_digest_2")
+            & (pl.col("start_ns") <= pl.col("end_ns_2"))
+            & (pl.col("start_ns_2") <= pl.col("end_ns"))
+        )
+        .select(inner="row", outer="row_2")
+    )
 
 
 def _nested(base: pl.DataFrame, copies: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Layers of one call inside each other; and wrappers, which hold several attempts of a call, with those."""
+    """Layers of one call inside each other; and wrappers, which hold several attempts of a call, with those.
+
+    Several calls inside one are its attempts only if their arguments, ids or numbers say so; a tool may call itself.
+    """
     outer = base.select(
         outer="row", outer_tool="tool", outer_args="args_digest", outer_run="run", outer_call="call_id",
         outer_tcid="tool_call_id", outer_attempt="attempt",
@@ -108,19 +134,23 @@ def _nested(base: pl.DataFrame, copies: pl.DataFrame) -> tuple[pl.DataFrame, pl.
         (pl.col("run") == pl.col("outer_run"))
         & ((pl.col("tool") == pl.col("outer_tool")) | same_id)
         & _same_arguments("args_digest", "outer_args")
+    ).with_columns(
+        attempts=same_id
+        | ((pl.col("args_digest") != "") & (pl.col("args_digest") == pl.col("outer_args")))
+        | pl.col("attempt").is_not_null()
     )
     firsts = layers.filter(~pl.col("row").is_in(copies["inner"].implode()))
     several = firsts.group_by("outer").len().filter(pl.col("len") > 1).select("outer")
     return (
         layers.join(several, on="outer", how="anti").select(inner="row", outer="outer"),
-        layers.join(several, on="outer", how="semi").select(inner="row", outer="outer"),
+        layers.join(several, on="outer", how="semi").filter("attempts").select(inner="row", outer="outer"),
     )
 
 
 def _groups(base: pl.DataFrame, edges: pl.DataFrame) -> pl.Series:
     """The number of the execution each span of *base* belongs to."""
-    place = {row: n for n, row in enumerate(base["row"].to_list())}
-    ends = [np.fromiter((place[row] for row in edges[side].to_list()), dtype=np.int64) for side in ("inner", "outer")]
+    rows = base["row"].to_numpy()
+    ends = [np.searchsorted(rows, edges[side].to_numpy()) for side in ("inner", "outer")]
     graph = coo_array((np.ones(edges.height, dtype=np.int8), (ends[0], ends[1])), (base.height, base.height))
     return pl.Series(connected_components(graph, directed=False)[1]).cast(pl.Int64)
 
@@ -178,8 +208,9 @@ def _aggregate(base: pl.DataFrame, record: Record) -> pl.DataFrame:
             .when((pl.col("status") == "error").any() | pl.col("result_error").any())
             .then(pl.lit("error"))
             .otherwise(pl.lit("ok")),
-            seq=pl.col("seq").drop_nulls().first(),
-            seq_end=pl.col("seq_end").drop_nulls().first(),
+            # One layer's clock, whole: ticks of two layers would make an order that no process saw.
+            seq=pl.col("seq").filter(pl.col("proc") != "").first(),
+            seq_end=pl.col("seq_end").filter(pl.col("proc") != "").first(),
             proc=_said("proc"),
             code_line=pl.col("code_line").drop_nulls().first(),
             sure=~(orphan | pl.col("pending")).any(),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 LOST_SPANS = "spans were lost (gaps in driftline.seq)"
@@ -63,19 +62,22 @@ def _lost(spans: pl.DataFrame, ticks: pl.DataFrame) -> pl.DataFrame:
     )
     if reach.is_empty():
         return reach
-    ordered = ticks.unique().sort("instance", "tick")
-    codes = {name: code for code, name in enumerate(ordered["instance"].unique(maintain_order=True).to_list())}
-    # One sorted axis for all processes: a process' ticks lie behind those of the one before it.
-    step = int(max(ordered["tick"].max() or 0, reach["high"].max() or 0)) + 2  # type: ignore[arg-type]
-    axis = (
-        ordered["instance"].replace_strict(codes, return_dtype=pl.Int64).to_numpy() * step + ordered["tick"].to_numpy()
+    # Ticks and the two ends of each reach on one axis: what lies between the ends is counted by a running sum.
+    axis = pl.concat(
+        [
+            ticks.unique().select(proc="instance", at="tick", place=pl.lit(1), run=pl.lit(None, dtype=pl.String)),
+            reach.select("proc", at="low", place=pl.lit(0), run="run"),
+            reach.select("proc", at="high", place=pl.lit(2), run="run"),
+        ]
+    ).sort("proc", "at", "place")
+    counted = (
+        axis.with_columns(passed=(pl.col("place") == 1).cum_sum().over("proc").cast(pl.Int64))
+        .filter(pl.col("place") != 1)
+        .group_by("run", "proc")
+        .agg(found=pl.col("passed").max() - pl.col("passed").min(), between=pl.col("at").max() - pl.col("at").min())
     )
-    base = reach["proc"].replace_strict(codes, default=len(codes), return_dtype=pl.Int64).to_numpy() * step
-    low = np.searchsorted(axis, base + reach["low"].to_numpy(), side="left")
-    high = np.searchsorted(axis, base + reach["high"].to_numpy(), side="right")
-    expected = (reach["high"] - reach["low"] + 1).to_numpy()
+    gaps = counted.filter((pl.col("between") < 0) | (pl.col("found") <= pl.col("between"))).select("run", "proc")
     unended = timed.filter(pl.col("seq_end").is_null() & ~pl.col("pending")).select("run", "proc").unique()
-    gaps = reach.filter(pl.Series((high - low) < expected)).select("run", "proc")
     return pl.concat([gaps, unended]).unique()
 
 

@@ -147,16 +147,16 @@ def _from_children(calls: pl.DataFrame, record: Record) -> pl.DataFrame:
     """HTTP and database calls made inside a tool call say what kind of call it is."""
     spans = record.spans
     writing = spans.filter(pl.col("http_method").is_in(_HTTP_WRITES) | pl.col("db_operation").is_in(_DB_WRITES))
-    empty = {"row": pl.Int64, "child_effect": pl.String, "child_idempotent": pl.Boolean}
-    found = pl.DataFrame(schema=empty)
+    found = pl.DataFrame(schema={"row": pl.Int64, "child_effect": pl.String, "child_idempotent": pl.Boolean})
     if writing.height and calls.height:
+        layers = calls.select("row", layer="rows").explode("layer")
         is_call = np.zeros(spans.height, dtype=bool)
-        is_call[calls["row"].to_numpy()] = True
-        owner = record.tree.nearest(is_call, strict=True)[writing["row"].to_numpy()]
+        is_call[layers["layer"].to_numpy()] = True
+        holder = record.tree.nearest(is_call, strict=True)[writing["row"].to_numpy()]
         found = (
-            writing.with_columns(owner=pl.Series(owner))
-            .filter(pl.col("owner") >= 0)
-            .group_by(row="owner")
+            writing.select("http_method", "db_operation", layer=pl.Series(holder))
+            .join(layers, on="layer")
+            .group_by("row")
             .agg(
                 child_effect=pl.when(
                     (pl.col("http_method") == "DELETE").any() | (pl.col("db_operation") == "DELETE").any()

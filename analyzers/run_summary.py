@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from driftline.analyzers.finding import stable_name
+from driftline.analyzers.runs import runs_of_spans
 from driftline.analyzers.scope import Scope, scoped
 
 if TYPE_CHECKING:
@@ -15,16 +17,15 @@ if TYPE_CHECKING:
 def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.DataFrame:
     """The runs in scope, with the columns of table `runs` that do not come from findings."""
     package = __package__ or ""
-    parts = store.frame(scoped(package, "sql/run_parts.sql"), scope.params())
-    memory = store.frame(scoped(package, "sql/memory_counts.sql"), scope.params())
     by_trace = trace_runs.group_by("trace_id").agg(run_of_trace=pl.col("run_id").min())
-    parts = parts.join(by_trace, on="trace_id", how="left").with_columns(
-        run_id=pl.when(pl.col("said_run") != "")
-        .then("said_run")
-        .otherwise(pl.col("run_of_trace").fill_null(pl.col("trace_id")))
+    by_span = runs_of_spans(store, scope)
+    parts = store.frame(scoped(package, "sql/run_parts.sql"), scope.params())
+    parts = _placed(parts, by_trace, by_span).with_columns(
+        run_id=pl.when(pl.col("said_run") != "").then("said_run").otherwise("run_id")
     )
+    memory = _placed(store.frame(scoped(package, "sql/memory_counts.sql"), scope.params()), by_trace, by_span)
     runs = (
-        parts.sort("started_at", "trace_id")
+        parts.sort(pl.col("lone") != "", "started_at", "trace_id", "lone")
         .group_by("run_id", maintain_order=True)
         .agg(
             parent_id=pl.col("parent_id").max(),
@@ -35,7 +36,7 @@ def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.D
             service_version=_first_said("service_version"),
             variant=_first_said("variant"),
             outcome=pl.col("outcome").filter(pl.col("outcome") != "").last().fill_null(""),
-            failed=(pl.col("root_status") == "error").any(),
+            failed=((pl.col("root_status") == "error") & (pl.col("lone") == pl.col("lone").min())).any(),
             open=pl.col("open").sum(),
             clock=pl.col("clock").max(),
             started_at=pl.col("started_at").min(),
@@ -52,18 +53,15 @@ def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.D
             last_span_at=pl.col("last_span_at").max(),
         )
     )
-    ops = (
-        parts.select("trace_id", "run_id")
-        .unique(subset="trace_id", keep="first", maintain_order=True)
-        .join(memory, on="trace_id")
-        .group_by("run_id")
-        .agg(memory_ops=pl.col("memory_ops").sum())
-    )
+    ops = memory.group_by("run_id").agg(pl.col("memory_ops").sum())
     return (
         runs.join(ops, on="run_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("memory_ops").fill_null(0),
-            workflow=pl.when(pl.col("workflow") == "").then("first_name").otherwise("workflow"),
+            # Nobody named the workflow: its first span's name does, without what may change from run to run.
+            workflow=pl.when(pl.col("workflow") == "")
+            .then(pl.col("first_name").map_elements(stable_name, return_dtype=pl.String))
+            .otherwise("workflow"),
             status=pl.when(pl.col("open") > 0)
             .then(pl.lit("open"))
             .when("failed")
@@ -71,6 +69,16 @@ def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.D
             .otherwise(pl.lit("ok")),
         )
         .drop("first_name", "failed", "open")
+    )
+
+
+def _placed(parts: pl.DataFrame, by_trace: pl.DataFrame, by_span: pl.DataFrame) -> pl.DataFrame:
+    """*parts* with the run that each belongs to, unless its spans name another: their own, else their trace's."""
+    lone = by_span.select("trace_id", lone="span_id", run_of_span="run_id")
+    return (
+        parts.join(lone, on=["trace_id", "lone"], how="left", maintain_order="left")
+        .join(by_trace, on="trace_id", how="left", maintain_order="left")
+        .with_columns(run_id=pl.coalesce("run_of_span", "run_of_trace", "trace_id"))
     )
 
 

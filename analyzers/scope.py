@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from driftline.collector.store import read_sql
@@ -18,7 +18,10 @@ _LAST = "2262-01-01 00:00:00"
 
 @dataclass(frozen=True)
 class Scope:
-    """A time window over span starts (UTC; None = open) and, if *traces* is not empty, only those traces."""
+    """A time window over span starts and, if *traces* is not empty, only those traces.
+
+    None is open; a moment that names no zone is UTC.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -46,4 +49,6 @@ def expand(statement: str) -> str:
 
 
 def _text(moment: datetime) -> str:
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(timezone.utc)
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -24,7 +24,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from history_notation import MS, T0, HistorySpan, parse
+from history_notation import MS, T0, HistorySpan, leave_open, parse
 from history_otlp import fill, framed, request_of
 from history_words import digest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -53,12 +53,18 @@ def requests(
     *,
     drop: Iterable[int] = (),
     double: Iterable[int] = (),
+    unended: Iterable[int] = (),
     shuffle: int | None = None,
     shift_ms: dict[str, float] | None = None,
     rename: Callable[[str], str] | None = None,
 ) -> list[ExportTraceServiceRequest]:
-    """The history as OTLP, one request a process. *drop* and *double* name spans by position; *shift_ms*: clocks."""
+    """The history as OTLP, one request a process.
+
+    *drop*, *double* and *unended* (only its pending copy came) name spans by position; *shift_ms*: clocks.
+    """
     spans = parse(rename(text) if rename else text)
+    for place in unended:
+        leave_open(spans[place])
     dropped, doubled = set(drop), set(double)
     chosen = [span for place, span in enumerate(spans) if place not in dropped for _ in range(1 + (place in doubled))]
     if shuffle is not None:

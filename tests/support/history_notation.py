@@ -142,3 +142,12 @@ def parse(text: str) -> list[HistorySpan]:
     for number, line in enumerate(text.splitlines()):
         reader.line(number, line)
     return reader.end()
+
+
+def leave_open(span: HistorySpan) -> None:
+    """Make *span* the copy that is exported when a long span starts: what is known at its end is not on it."""
+    span.flags.add("open")
+    span.end, span.seq_end = 0, 0
+    for word in ("result", "resulttext", "eo", "outcome", "error", "status", "verdict", "finish", "status_of_write"):
+        span.words.pop(word, None)
+    span.attributes = attributes_of(span)

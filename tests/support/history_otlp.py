@@ -13,11 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 def framed(batches: Iterable[ExportTraceServiceRequest]) -> bytes:
     """Requests in ClickHouse's length-delimited form."""
-    out = b""
-    for batch in batches:
-        body = batch.SerializeToString()
-        out += _varint(len(body)) + body
-    return out
+    bodies = [batch.SerializeToString() for batch in batches]
+    return b"".join(part for body in bodies for part in (_varint(len(body)), body))
 
 
 def request_of(process: str, spans: list[HistorySpan], shift_ms: float) -> ExportTraceServiceRequest:

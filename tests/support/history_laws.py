@@ -1,0 +1,132 @@
+"""What may be done to a history without a detector saying more of it: the metamorphic laws (docs/detectors.md).
+
+Each law turns a history into other tellings of it. `broken` compares what is said of both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from histories import parse, requests
+from history_batch import Judged, Said, judge_each
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from driftline.analyzers import Config
+
+Requests = list[ExportTraceServiceRequest]
+
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Another telling of a history. *same*: it must say the same; else it must not say anything definite that is new."""
+
+    law: str
+    how: str
+    requests: Requests
+    same: bool
+
+
+def tellings(text: str, seed: int) -> list[Telling]:
+    """Other tellings of the history *text*, the random ones by *seed*."""
+    dice = random.Random(seed)
+    losses = [] if contradicts_itself(text) else [*_losses(text, dice), *_open_copies(text)]
+    return [*losses, *_retellings(text, dice), *_clocks(text, dice)]
+
+
+def contradicts_itself(text: str) -> bool:
+    """Whether one version was made by two writes, or ordinals run against the lineage.
+
+    Such a record proves less the more of it is known: without the span that contradicts, the rest is proof. Versions
+    that are unique are what every proof rests on (docs/wire.md), so the laws of loss are stated for those.
+    """
+    makers: dict[str, int] = {}
+    ordinals: dict[str, int] = {}
+    for span in parse(text):
+        if span.what not in ("create", "write", "upsert", "delete"):
+            continue
+        made, _, parents = (part.strip() for part in span.subject.partition("<-"))
+        ordinal = int(span.words.get("ordinal", 0))
+        key = made.rpartition("@")[0]
+        above = [ordinals.get(f"{key}@{parent.strip()}", 0) for parent in parents.split(",")]
+        highest = max((known for version, known in ordinals.items() if version.startswith(f"{key}@")), default=0)
+        if made in makers or (ordinal and (ordinal <= max(above) or ordinal < highest)):
+            return True
+        makers[made], ordinals[made] = span.number, ordinal
+    return False
+
+
+def broken(text: str, found: Judged, telling: Telling, said: Sequence[Said]) -> list[str]:
+    """How *said* of *telling* breaks its law, given what was *found* in the history itself.
+
+    Where a record is known to lack something, the doubt may go with the spans that raised it.
+    """
+    if telling.same:
+        lines, told = sorted(map(str, found.said)), sorted(map(str, said))
+        return [] if lines == told else [f"{telling.law} ({telling.how})\n  said {told}\n  not  {lines}\n{text}"]
+    known = [finding for finding in found.said if finding.definite or not found.whole]
+    return [
+        f"{telling.law} ({telling.how}) makes definite\n  {finding}\n  known {sorted(map(str, found.said))}\n{text}"
+        for finding in said
+        if finding.definite and not any(_covers(one, finding) for one in known)
+    ]
+
+
+def violations(texts: Sequence[str], config: Config | None = None, seed: int = 1) -> list[str]:
+    """Every breach of a law by the histories *texts*, all judged in two records."""
+    found = judge_each([requests(text) for text in texts], config)
+    told = [(place, telling) for place, text in enumerate(texts) for telling in tellings(text, seed + place)]
+    said = judge_each([telling.requests for _, telling in told], config)
+    return [
+        line
+        for (place, telling), findings in zip(told, said, strict=True)
+        for line in broken(texts[place], found[place], telling, findings.said)
+    ]
+
+
+def _covers(known: Said, finding: Said) -> bool:
+    """Whether *known* stands for *finding*: the same defect, or all that acted in the one has its part in the other.
+
+    Without its best witness a finding may have another name; without the effect or the read that stood for it, a read
+    has its own.
+    """
+    if known.detector != finding.detector:
+        return False
+    if known.detector == "stale_context" and (known.run, known.subject) == (finding.run, finding.subject):
+        return True
+    return bool(finding.acting) and finding.acting <= {span for _role, span in known.spans}
+
+
+def _losses(text: str, dice: random.Random) -> Iterable[Telling]:
+    spans = parse(text)
+    places = range(len(spans))
+    drops = [{place} for place in places]
+    drops += [{place for place in places if spans[place].process == process} for process in {s.process for s in spans}]
+    drops += [{place for place in places if dice.random() < share} for share in (0.15, 0.3, 0.3, 0.5, 0.7)]
+    for drop in drops:
+        yield Telling("dropping spans", f"spans {sorted(drop)}", requests(text, drop=drop), same=False)
+
+
+def _open_copies(text: str) -> Iterable[Telling]:
+    for place, span in enumerate(parse(text)):
+        if "open" not in span.flags:
+            yield Telling("a span not ended yet", f"span {place}", requests(text, unended={place}), same=False)
+
+
+def _retellings(text: str, dice: random.Random) -> Iterable[Telling]:
+    places = range(len(parse(text)))
+    yield Telling("doubling spans", "all", requests(text, double=places), same=True)
+    some = {place for place in places if dice.random() < 0.5}
+    yield Telling("doubling spans", f"spans {sorted(some)}", requests(text, double=some), same=True)
+    for seed in (dice.randrange(1000), dice.randrange(1000)):
+        yield Telling("shuffling arrival", f"seed {seed}", requests(text, shuffle=seed), same=True)
+
+
+def _clocks(text: str, dice: random.Random) -> Iterable[Telling]:
+    processes = sorted({span.process for span in parse(text)})
+    for _ in range(3):
+        shift = {process: dice.choice((-1, 0, 1)) * dice.random() * _HOUR_MS for process in processes}
+        yield Telling("shifting clocks", str(shift), requests(text, shift_ms=shift), same=False)

@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from typing_extensions import Self
 
 from driftline import _scope
 from driftline import attributes as at
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Errors = type[BaseException] | tuple[type[BaseException], ...]

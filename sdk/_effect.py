@@ -72,7 +72,8 @@ class Effect(Operation[ToolHandle]):
                 with guarded("reading arguments"):
                     given = self._read(*call)
                     found.update(captured_arguments(given))
-            found.update(self._aimed(call))
+            if self._targets is not None or self._key is not None:
+                found.update(self._aimed(call))
         if attempt is not None:
             mine = attempt.attributes(self._called, self._apart(given, found))
             found.update({key: value for key, value in mine.items() if key not in self.attributes})

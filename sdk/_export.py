@@ -77,7 +77,7 @@ class WholeSender:
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
         """Send *spans*; a failure is logged once and never raised."""
         with _quiet():
-            whole = [with_resource(span, self._whole(span.resource)) for span in spans]
+            whole = [self._complete(span) for span in spans]
             sent = self._inner.export(whole) is SpanExportResult.SUCCESS
             reason = self._session.unreachable if self._session else ""
             if not sent and not reason and len(whole) > 1:
@@ -96,6 +96,10 @@ class WholeSender:
         with _quiet(), guarded("closing the exporter"):
             self._inner.shutdown()
 
+    def _complete(self, span: ReadableSpan) -> ReadableSpan:
+        resource = self._whole(span.resource)
+        return span if resource is span.resource else with_resource(span, resource)
+
     def _whole(self, resource: Resource) -> Resource:
         # Keyed by identity; the resource is kept along, so that its id is not given to another.
         if id(resource) not in self._merged:
@@ -105,7 +109,8 @@ class WholeSender:
                 if str(said.get(key, "unknown_service")).startswith("unknown_service"):
                     said[key] = value
             said.update({key: own[key] for key in ("service.instance.id", "process.pid")})
-            self._merged[id(resource)] = resource, Resource(said, resource.schema_url)
+            whole = resource if said == resource.attributes else Resource(said, resource.schema_url)
+            self._merged[id(resource)] = resource, whole
         return self._merged[id(resource)][1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import uuid
 
 from driftline._version import VERSION
@@ -25,6 +24,8 @@ def instance_id() -> str:
 
 def process_resource() -> dict[str, str | int]:
     """Resource attributes that tell this process from every other."""
+    import socket
+
     return {
         "service.instance.id": _instance,
         "host.name": socket.gethostname(),

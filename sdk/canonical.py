@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, time
 from decimal import Decimal
@@ -57,16 +57,13 @@ def _sha256(text: str) -> str:
 
 
 def _write(value: Any, depth: int) -> str:
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
+    exact = _EXACTLY.get(type(value))
+    if exact is not None:
+        return exact(value)
     if isinstance(value, Enum):
         return _write(value.value, depth)
     if isinstance(value, str):
-        return _text(value)
+        return _text(str.__str__(value))
     if isinstance(value, int):
         return _integer(int(value))
     if isinstance(value, float):
@@ -78,11 +75,7 @@ def _write(value: Any, depth: int) -> str:
 
 def _compound(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
-        named = {_key(key): item for key, item in value.items()}
-        if len(named) < len(value):
-            raise NotCanonical("two members have one name")
-        members = sorted(named.items(), key=_code_units)
-        return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in members) + "}"
+        return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in _members(value)) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item, depth + 1) for item in value) + "]"
     if isinstance(value, AbstractSet):
@@ -93,6 +86,16 @@ def _compound(value: Any, depth: int) -> str:
     if callable(dump):
         return _write(dump(mode="json"), depth + 1)
     return _foreign(value)
+
+
+def _members(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """The members in order of their names' UTF-16 code units, which for ASCII is the order of text."""
+    named = {key if type(key) is str else _key(key): item for key, item in value.items()}
+    if len(named) < len(value):
+        raise NotCanonical("two members have one name")
+    if "".join(named).isascii():
+        return [(name, named[name]) for name in sorted(named)]
+    return sorted(named.items(), key=lambda member: member[0].encode("utf-16-be", "surrogatepass"))
 
 
 def _foreign(value: Any) -> str:
@@ -114,19 +117,13 @@ def _foreign(value: Any) -> str:
 
 def _key(key: Any) -> str:
     if isinstance(key, str):
-        return key
+        return str.__str__(key)
     if isinstance(key, (int, float, bool)) or key is None:
-        return _write(key, 0)
+        return _write(key, 0).strip('"')
     raise NotCanonical(f"a member is named by a {type(key).__qualname__}")
 
 
-def _code_units(member: tuple[str, Any]) -> bytes:
-    """Members sort by UTF-16 code units, not by code points."""
-    return member[0].encode("utf-16-be", "surrogatepass")
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _integer(value: int) -> str:
@@ -160,3 +157,13 @@ def _number(value: float) -> str:
     power = point - 1
     rest = f".{digits[1:]}" if digits[1:] else ""
     return f"{sign}{digits[0]}{rest}e{'+' if power > 0 else '-'}{abs(power)}"
+
+
+# By type, as nearly every value is of one of these; their subclasses are asked for one by one.
+_EXACTLY: dict[type, Callable[[Any], str]] = {
+    str: _text,
+    int: _integer,
+    float: _number,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+}

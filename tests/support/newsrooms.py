@@ -14,7 +14,6 @@ from typing import Any
 import command
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path.insert(0, str(EXAMPLES))
 
 Found = tuple[str, str, str]
 

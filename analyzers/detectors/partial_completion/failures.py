@@ -15,7 +15,7 @@ import polars as pl
 from driftline.analyzers.detectors.partial_completion.claims import Claims
 from driftline.analyzers.detectors.partial_completion.places import Places, course_step, noun
 from driftline.analyzers.detectors.partial_completion.shortfall import Judged, Shortfall, proved
-from driftline.analyzers.detectors.partial_completion.stand_ins import not_before, other_route, same_work, targets
+from driftline.analyzers.detectors.partial_completion.stand_ins import ended_before, other_route, same_work, targets
 from driftline.analyzers.detectors.partial_completion.wholeness import Wholeness
 from driftline.analyzers.effects import WRITES
 from driftline.analyzers.finding import stable_name
@@ -50,10 +50,9 @@ def judge(
         hidden = _inside(record, explained)
         suspects = suspects.filter(~pl.col("row").is_in(hidden))
     out = Judged(judged=judged)
-    runs = suspects.select("run").unique()
-    mates = {
-        run: part for (run,), part in placed.join(runs, on="run", how="semi").partition_by("run", as_dict=True).items()
-    }
+    mates: dict[str, list[dict[str, Any]]] = {}
+    for unit in placed.join(suspects.select("run").unique(), on="run", how="semi").sort("start_ns", "row").to_dicts():
+        mates.setdefault(unit["run"], []).append(unit)
     places = Places(record)
     for failed in suspects.iter_rows(named=True):
         shortfall = _judge_one(failed, mates[failed["run"]], places, wholeness)
@@ -117,14 +116,20 @@ def _suspects(placed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, wholeness: Wholeness) -> Shortfall | None:
+def _judge_one(
+    failed: dict[str, Any], mates: list[dict[str, Any]], places: Places, wholeness: Wholeness
+) -> Shortfall | None:
     write = failed["effect"] in WRITES
-    others = mates.filter((pl.col("state") == "done") & (pl.col("row") != failed["row"]) & not_before(failed))
-    if any(same_work(failed, other) or other_route(failed, other) for other in others.iter_rows(named=True)):
+    others = [
+        other
+        for other in mates
+        if other["state"] == "done" and other["row"] != failed["row"] and not ended_before(other, failed)
+    ]
+    if any(same_work(failed, other) or other_route(failed, other) for other in others):
         return None
     home, claimant = failed["home"], failed["claimant"]
-    after = mates.filter((pl.col("start_ns") >= failed["end_ns"]) & (pl.col("row") != home)).sort("start_ns", "row")
-    beside = after.filter(pl.col("parent") == failed["parent"]).head(_SHOWN)
+    after = [unit for unit in mates if unit["start_ns"] >= failed["end_ns"]]
+    beside = [unit for unit in after if unit["parent"] == failed["parent"]][:_SHOWN]
     doubts = (*wholeness.lacks(failed["run"]), *_doubts(failed, others, places))
     # Only a write that is known to have failed leaves something out for certain.
     plain = failed["unit"] == "tool" and not write
@@ -157,8 +162,8 @@ def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, whol
             else None,
             "maker": places.who(home),
             "claimant": places.who(claimant) if claimant >= 0 else "",
-            "course": [course_step(failed), *(course_step(unit) for unit in beside.iter_rows(named=True))],
-            "came_after": after.height,
+            "course": [course_step(failed), *map(course_step, beside)],
+            "came_after": len(after),
         },
         doubts=doubts if write else (*doubts, "what failed is not known to change anything" if plain else
                                      "nobody declared that the run depends on it"),
@@ -167,7 +172,7 @@ def _judge_one(failed: dict[str, Any], mates: pl.DataFrame, places: Places, whol
     )  # fmt: skip
 
 
-def _doubts(failed: dict[str, Any], others: pl.DataFrame, places: Places) -> Iterator[str]:
+def _doubts(failed: dict[str, Any], others: list[dict[str, Any]], places: Places) -> Iterator[str]:
     """What keeps a vanished write from being proved, beside a record that is not whole."""
     home = failed["home"]
     ticks = (failed["seq_end"], places.at(home, "seq_end"))
@@ -185,7 +190,7 @@ def _doubts(failed: dict[str, Any], others: pl.DataFrame, places: Places) -> Ite
         or ticks[0] > ticks[1],
     }
     yield from (reason for reason, holds in said.items() if holds)
-    for other in others.iter_rows(named=True):
+    for other in others:
         acts = other["effect"] in (*WRITES, "unknown") or other["unit"] in ("agent", "send")
         around = other["row"] == home or other["row"] in places.around(failed["row"])
         if acts and not around and not targets(failed, other)[1]:
@@ -193,10 +198,8 @@ def _doubts(failed: dict[str, Any], others: pl.DataFrame, places: Places) -> Ite
             return
 
 
-def _cause(failed: dict[str, Any], mates: pl.DataFrame, places: Places) -> dict[str, Any] | None:
+def _cause(failed: dict[str, Any], mates: list[dict[str, Any]], places: Places) -> dict[str, Any] | None:
     """The innermost failure inside of what failed; None where it failed by itself."""
-    broken = mates.filter(
-        (pl.col("state") == "failed") & (pl.col("row") > failed["row"]) & (pl.col("end_ns") <= failed["end_ns"])
-    )
-    inside = [unit for unit in broken.iter_rows(named=True) if failed["row"] in places.around(unit["row"])]
+    broken = (unit for unit in mates if unit["state"] == "failed" and unit["row"] > failed["row"])
+    inside = [unit for unit in broken if failed["row"] in places.around(unit["row"])]
     return max(inside, key=lambda unit: (len(places.around(unit["row"])), unit["row"])) if inside else None

@@ -7,6 +7,8 @@ member. Losers of a race that were cancelled, and refusals, are no members.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -48,17 +50,15 @@ def judge(
     out = Judged(judged=members.select(*_GROUP, "batch").n_unique())
     admitted = pl.Series(claims.admitted[members["parent"].to_numpy()])
     broken = members.filter((pl.col("state") != "done").any().over(*_GROUP, "batch") & ~admitted)
-    beside = {
-        parent: part
-        for (parent,), part in placed.join(broken.select("parent").unique(), on="parent", how="semi")
-        .partition_by("parent", as_dict=True)
-        .items()
-    }
+    done = placed.filter(pl.col("state") == "done").join(broken.select("parent").unique(), on="parent", how="semi")
+    beside: dict[int, list[dict[str, Any]]] = {}
+    for unit in done.iter_rows(named=True):
+        beside.setdefault(unit["parent"], []).append(unit)
     places = Places(record)
-    for _, batch in broken.group_by(*_GROUP, "batch", maintain_order=True):
-        rows = batch.to_dicts()
+    for _, batch in groupby(broken.iter_rows(named=True), key=itemgetter(*_GROUP, "batch")):
+        rows = list(batch)
         if explained.isdisjoint(row["row"] for row in rows):
-            shortfall = _judge_one(rows, beside[rows[0]["parent"]], claims, places, wholeness)
+            shortfall = _judge_one(rows, beside.get(rows[0]["parent"], []), claims, places, wholeness)
             out.found += [shortfall] if shortfall else []
     return out
 
@@ -147,7 +147,7 @@ def _waited_for(record: Record, claims: Claims, placed: pl.DataFrame, units: pl.
 
 
 def _judge_one(
-    members: list[dict[str, Any]], beside: pl.DataFrame, claims: Claims, places: Places, wholeness: Wholeness
+    members: list[dict[str, Any]], beside: list[dict[str, Any]], claims: Claims, places: Places, wholeness: Wholeness
 ) -> Shortfall | None:
     lacking = [member for member in members if member["state"] != "done" and not _replaced(member, members, beside)]
     first, parent, run = members[0], members[0]["parent"], members[0]["run"]
@@ -205,7 +205,7 @@ def _judge_one(
     )
 
 
-def _replaced(member: dict[str, Any], members: list[dict[str, Any]], beside: pl.DataFrame) -> bool:
+def _replaced(member: dict[str, Any], members: list[dict[str, Any]], beside: list[dict[str, Any]]) -> bool:
     """Whether something that began after *member* had ended stood in for it."""
     if member["state"] == "open":
         return False
@@ -216,8 +216,7 @@ def _replaced(member: dict[str, Any], members: list[dict[str, Any]], beside: pl.
         and same_arguments(member, other)
         for other in members
     )
-    later = beside.filter((pl.col("state") == "done") & (pl.col("start_ns") >= member["end_ns"]))
+    later = (other for other in beside if other["start_ns"] >= member["end_ns"])
     return any(again) or any(
-        other_route(member, other) or (same_work(member, other) and same_arguments(member, other))
-        for other in later.iter_rows(named=True)
+        other_route(member, other) or (same_work(member, other) and same_arguments(member, other)) for other in later
     )

@@ -82,17 +82,16 @@ class _Broken:
         self._places = Places(record)
         self._wholeness = wholeness
         runs = broken.select("run").unique()
-        self._units = units
-        few = units.join(runs, on="run", how="semi")
-        self._of_run = {run: part for (run,), part in few.partition_by("run", as_dict=True).items()}
+        self._done = _names_done(units.join(runs, on="run", how="semi"))
         makers = counted.join(broken.select("row").unique(), on="row", how="semi")
         self._promises: dict[int, list[dict[str, Any]]] = {}
         for promise in makers.iter_rows(named=True):
             self._promises.setdefault(promise["row"], []).append(promise)
+        self._of_promise: dict[int, list[dict[str, Any]]] = {}
         wanted = pairs.join(makers.select("promise"), on="promise", how="semi").sort("promise", "place")
-        self._pairs: dict[int, list[int]] = {}
-        for number, place in wanted.iter_rows():
-            self._pairs.setdefault(number, []).append(place)
+        about = wanted.join(units.with_row_index("place"), on="place", how="left", maintain_order="left")
+        for unit in about.iter_rows(named=True):
+            self._of_promise.setdefault(unit["promise"], []).append(unit)
         self._broken = broken
 
     def say(self, out: Judged) -> None:
@@ -174,7 +173,7 @@ class _Broken:
 
     def _tried(self, number: int) -> list[dict[str, Any]]:
         """The units a promise is about; of a logical unit that ended well in the end, no earlier attempts."""
-        units = [self._units.row(place, named=True) for place in self._pairs.get(number, [])]
+        units = self._of_promise.get(number, [])
         well = {unit["key"] for unit in units if unit["state"] == "done"}
         return [unit for unit in units if unit["state"] == "done" or unit["key"] not in well]
 
@@ -190,21 +189,17 @@ class _Broken:
             yield "a span's parent is missing, so it may be a part of another call"
         if any(unit["state"] == "open" for unit in tried):
             yield "its end may still arrive"
-        run = self._of_run.get(promise["run"], self._units.clear())
         label, unit = promise["label"], promise["unit"]
-        rows = [unit_["row"] for unit_ in tried]
-        others = run.filter((pl.col("state") == "done") & ~pl.col("row").is_in(rows))
-        elsewhere = others.filter((pl.col("unit") == unit) & pl.col("names").list.contains(label))
-        if elsewhere.height:
+        done = self._done.get(promise["run"], {})
+        if done.get((unit, label), set()) - {one["row"] for one in tried}:
             maker = self._places.who(promise["row"])
             yield f"the run did it elsewhere, and {maker} may have handed it on in a way the record does not show"
             return
         # Instrumentations put prefixes before names, and call a step what the program calls a tool.
         plain = label.casefold()
-        names = others.filter(pl.col("unit") != "run").select("unit", "names").explode("names").drop_nulls().unique()
         near = sorted(
             noun(kind, name)
-            for kind, name in names.iter_rows()
+            for kind, name in done
             if (kind, name) != (unit, label) and plain in (name.casefold(), _last_part(name.casefold()))
         )
         if near:
@@ -224,6 +219,15 @@ class _Broken:
             if not failed:
                 note = f"{promise['kept']} of {promise['needed']}" if promise["needed"] > 1 else ""
                 yield missing_step(promise["unit"], promise["label"], note)
+
+
+def _names_done(units: pl.DataFrame) -> dict[str, dict[tuple[str, str], set[int]]]:
+    """By run, unit and name: the rows of what ended well."""
+    done = units.filter((pl.col("state") == "done") & (pl.col("unit") != "run")).select("run", "unit", "names", "row")
+    found: dict[str, dict[tuple[str, str], set[int]]] = {}
+    for run, unit, name, row in done.explode("names").drop_nulls("names").iter_rows():
+        found.setdefault(run, {}).setdefault((unit, name), set()).add(row)
+    return found
 
 
 def _last_part(name: str) -> str:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import polars as pl
-
 from driftline.analyzers.effects import WRITES
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -21,15 +19,13 @@ _STAND_IN = {"fallback", "backup", "alternative", "alternate", "secondary", "ret
 Unit = Mapping[str, Any]
 
 
-def not_before(failed: Unit) -> pl.Expr:
-    """Units that are not known to have ended before *failed* began: by one logical clock, else by one host's."""
-    ticks = pl.lit(value=False)
-    if failed["proc"] and failed["seq"] is not None:
-        ticks = (pl.col("proc") == failed["proc"]) & (pl.col("seq_end") < failed["seq"])
-    host = (pl.col("host") == failed["host"]) & (pl.col("service") == failed["service"])
-    clocks = host & ((pl.col("proc") == "") | (not failed["proc"])) & (pl.col("end_ns") <= failed["start_ns"])
-    before: pl.Expr = (ticks | clocks).fill_null(value=False)
-    return ~before
+def ended_before(other: Unit, failed: Unit) -> bool:
+    """Whether *other* is known to have ended before *failed* began: by one logical clock, else by one host's."""
+    if failed["proc"] and failed["proc"] == other["proc"]:
+        return failed["seq"] is not None and other["seq_end"] is not None and other["seq_end"] < failed["seq"]
+    one_host = (other["host"], other["service"]) == (failed["host"], failed["service"])
+    clockless = not (failed["proc"] and other["proc"])
+    return bool(one_host and clockless and other["end_ns"] <= failed["start_ns"])
 
 
 def targets(one: Unit, other: Unit) -> tuple[bool, bool]:

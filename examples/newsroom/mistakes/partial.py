@@ -82,16 +82,16 @@ class PublishesNothing(Reviewer):
 
 
 class FindsNothing(Researcher):
-    """Takes an empty answer of the archive for an answer, and goes on without a look at it."""
+    """Takes the silence of the archive for an answer, and goes on without a look at it."""
 
     def take_notes(self, plan: Note, section: str) -> None:
-        """Nothing about the future."""
+        """About the future the archive returns None: not "no reports", but no answer."""
         if section != SECTIONS[-1]:
             super().take_notes(plan, section)
             return
         with driftline.tool("search_archive", effect="read") as call:
             call.arguments({"query": f"{self.job.topic}, {section}"})
-            call.result([])
+            call.result(None)
         self.notebook.write(self.page(f"notes/{section}"), "", after=None)
 
 

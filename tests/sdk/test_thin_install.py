@@ -16,7 +16,8 @@ from otlp_receiver import Receiver
 from packaging.requirements import Requirement
 
 SERVER = (
-    "chdb", "clickhouse_connect", "fastapi", "jinja2", "numpy", "polars", "pyarrow", "rich", "scipy", "typer", "uvicorn",
+    "chdb", "clickhouse_connect", "fastapi", "jinja2", "numpy", "polars", "pyarrow", "rich", "scipy", "typer",
+    "uvicorn",
 )  # fmt: skip
 # What `import driftline` must leave for `init`, or for the server: each would cost every program that imports us.
 LATER = (

@@ -6,8 +6,8 @@ and end) and its end. Edges:
 - H1 within one process, by the ticks of its logical clock; H3 (a child's end before its parent's next operation) is
   part of it, as both carry ticks of the same process
 - H2 from a parent's start to its child's start, never from the parent's end
-- H4 from a hand-off's start to its receipt's start; any other link only says that the linked span began before the
-  linking one ended
+- H4 from a hand-off's start to the start of the receipt that links to it or is its child; any other link only says that
+  the linked span began before the linking one ended
 - H5 from the write of a version to every read of it; H6 from the write of a version to the write of its child; both
   only for native version ids with a single producer
 
@@ -58,10 +58,12 @@ class Hop:
 class HappensBefore:
     """Which event of the record is known to have come before which. Events are (row of the span, event).
 
-    `spent`: how many events all searches so far had to look at.
+    `spent`: how many events all searches so far had to look at. *by_message_id*: hand-offs that nothing but the id of
+    the message shows are taken for such too; what then follows is likely, not proved.
     """
 
-    def __init__(self, record: Record, history: MemoryHistory) -> None:
+    def __init__(self, record: Record, history: MemoryHistory, *, by_message_id: bool = False) -> None:
+        self.by_message_id = by_message_id
         spans = record.spans
         self._size = 3 * spans.height
         self.spent = 0
@@ -70,7 +72,7 @@ class HappensBefore:
         chain = program_chain(spans)
         self._process = np.full(spans.height, -1, dtype=np.int64)
         self._process[chain.node // 3] = chain.process
-        drawn = edges(record, history, chain)
+        drawn = edges(record, history, chain, by_message_id=by_message_id)
         self.contradicted = self._on_cycles(drawn)
         sound = ~(self.contradicted[drawn.source] | self.contradicted[drawn.target])
         self._edges = Edges(drawn.source[sound], drawn.target[sound], drawn.rule[sound])

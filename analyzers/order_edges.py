@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from driftline.analyzers.completeness import DROPPED_ATTRIBUTES, OPEN_MESSAGE, OPEN_SPANS
 from driftline.analyzers.memory_history import INIT, KEY
 
 if TYPE_CHECKING:
@@ -42,11 +41,11 @@ class Chain(NamedTuple):
     process: Nodes
 
 
-def edges(record: Record, history: MemoryHistory, chain: Chain) -> Edges:
-    """All edges of a record."""
+def edges(record: Record, history: MemoryHistory, chain: Chain, *, by_message_id: bool = False) -> Edges:
+    """All edges of a record; with *by_message_id* also those that only the id of a message speaks for."""
     # What is played back tells when it was repeated: nothing follows from it but what its own process did next.
     spans = record.spans.with_columns(replayed=pl.Series(history.replayed))
-    parts = [_within(spans), _program_order(chain), _parents(spans), *_links(spans, _gapless(record))]
+    parts = [_within(spans), _program_order(chain), _parents(spans), *_links(spans, by_message_id=by_message_id)]
     parts += _memory_order(history)
     return Edges(
         np.concatenate([source for source, _, _ in parts]).astype(np.int64),
@@ -101,7 +100,7 @@ def _parents(spans: pl.DataFrame) -> _Part:
     return 3 * inside["parent"].to_numpy() + START, 3 * inside["row"].to_numpy() + START, H2
 
 
-def _links(spans: pl.DataFrame, gapless: pl.Series) -> list[_Part]:
+def _links(spans: pl.DataFrame, *, by_message_id: bool) -> list[_Part]:
     linking = (
         spans.filter(pl.col("link_traces").list.len() > 0)
         .select("row", "kind", "pending", "link_traces", "link_spans")
@@ -115,7 +114,8 @@ def _links(spans: pl.DataFrame, gapless: pl.Series) -> list[_Part]:
     handed = pl.concat(
         [pairs.filter(received & ~pl.col("replayed")).select("other", "row"), _as_children(spans)]
     ).unique(maintain_order=True)
-    handed = pl.concat([handed, _by_message_id(spans.filter(pl.col("run").is_in(gapless.implode())), handed)])
+    if by_message_id:
+        handed = pl.concat([handed, _by_message_id(spans, handed)])
     loose = pairs.filter(~received & ~pl.col("pending") & ~pl.col("replayed"))
     return [
         (3 * handed["other"].to_numpy() + START, 3 * handed["row"].to_numpy() + START, H4),
@@ -132,10 +132,7 @@ def _as_children(spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_message_id(spans: pl.DataFrame, handed: pl.DataFrame) -> pl.DataFrame:
-    """Receipts without a link to their sender, where one run sent a message of that id to that destination once.
-
-    Asked only of runs without gaps: a lost span may have sent another message of that id.
-    """
+    """Receipts without a link to their sender, where one run sent a message of that id to that destination once."""
     message = ["run", "destination", "message_id"]
     known = spans.filter((pl.col("message_id") != "") & (pl.col("destination") != ""))
     sent = (
@@ -147,10 +144,10 @@ def _by_message_id(spans: pl.DataFrame, handed: pl.DataFrame) -> pl.DataFrame:
     return sent.join(taken, on=message).select("other", "row")
 
 
-def _gapless(record: Record) -> pl.Series:
-    """The runs of which no span is known to be lost."""
-    may_lack = (OPEN_MESSAGE, OPEN_SPANS, DROPPED_ATTRIBUTES)
-    return pl.Series([run for run in record.runs if record.completeness.whole(run, ignoring=may_lack)], dtype=pl.String)
+def named_by_id(spans: pl.DataFrame) -> bool:
+    """Whether some receipt names its message by an id alone."""
+    receipts = spans.filter((pl.col("kind") == "process") & (pl.col("message_id") != ""))
+    return not receipts.filter((pl.col("link_traces").list.len() == 0) & (pl.col("parent") < 0)).is_empty()
 
 
 def _memory_order(history: MemoryHistory) -> list[_Part]:

@@ -30,9 +30,11 @@ from driftline.analyzers.finding import NotChecked, Verdict
 from driftline.analyzers.lineage import lineages
 from driftline.analyzers.memory_history import MemoryHistory, ordered_versions
 from driftline.analyzers.order import HappensBefore
+from driftline.analyzers.order_edges import named_by_id
 
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
+    from driftline.analyzers.detectors.stale_context.stale import Stale
     from driftline.analyzers.record import Record
 
 _NAME = "stale_context"
@@ -44,9 +46,13 @@ def analyse(record: Record, config: Config) -> Verdict:
     if history.ops.is_empty():
         return Verdict()
     order = HappensBefore(record, history)
-    late, uses = touches(record, config, history, order)
-    judge = Judge(record, config, history, order, lineages(history, {touch.key for touch in late}))
-    kept = one_a_cause(record, order, judge.judge(late))
+    found, uses, unjudged = _judged(record, config, history, order)
+    if named_by_id(record.spans):
+        proved = {(stale.touch.row, stale.touch.key) for stale in found}
+        likely, _, more = _judged(record, config, history, HappensBefore(record, history, by_message_id=True))
+        found += [stale for stale in likely if (stale.touch.row, stale.touch.key) not in proved]
+        unjudged |= more
+    kept = one_a_cause(record, order, found)
     spans = Spans(record, history)
     return Verdict(
         findings=tuple(finding_of(spans, stale, others) for stale, others in kept),
@@ -57,10 +63,19 @@ def analyse(record: Record, config: Config) -> Verdict:
                 "effect",
                 "used a record whose version is unknown",
             ),
-            *(NotChecked(_NAME, reason, run) for reason, run in sorted(judge.unjudged)),
+            *(NotChecked(_NAME, reason, run) for reason, run in sorted(unjudged)),
         ),
         judged=history.reads.filter(ordered_versions()).height + uses.filter(pl.col("version") != "").height,
     )
+
+
+def _judged(
+    record: Record, config: Config, history: MemoryHistory, order: HappensBefore
+) -> tuple[list[Stale], pl.DataFrame, set[tuple[str, str]]]:
+    """What is stale by *order*, what effects used, and what could not be judged."""
+    late, uses = touches(record, config, history, order)
+    judge = Judge(record, config, history, order, lineages(history, {touch.key for touch in late}))
+    return judge.judge(late), uses, judge.unjudged
 
 
 def _counted(by_run: pl.DataFrame, what: str, why: str) -> list[NotChecked]:

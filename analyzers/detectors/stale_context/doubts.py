@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from driftline.analyzers.completeness import DROPPED_ATTRIBUTES, OPEN_MESSAGE, OPEN_SPANS
 from driftline.analyzers.effects import WRITES
 from driftline.analyzers.lineage import Lineage, Write
 from driftline.analyzers.memory_history import INIT
@@ -13,6 +14,7 @@ from driftline.analyzers.memory_history import INIT
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
     from driftline.analyzers.detectors.stale_context.touches import Touch
+    from driftline.analyzers.order import HappensBefore
     from driftline.analyzers.record import Record
 
 UNIT = "a span around it is missing, so it is uncertain whether both belong to one unit of work"
@@ -21,9 +23,11 @@ UNIT = "a span around it is missing, so it is uncertain whether both belong to o
 class Doubts:
     """Finds the doubts about touches and the newer writes they missed."""
 
-    def __init__(self, record: Record, config: Config) -> None:
+    def __init__(self, record: Record, config: Config, order: HappensBefore) -> None:
         self._record = record
+        self._by_message_id = order.by_message_id
         self._runs = record.spans["run"].to_list()
+        self._dropped = record.spans["dropped_attributes"].to_list()
         self._uncertain = _broken_chains(record)
         self._undone = _undone(record, config)
 
@@ -33,14 +37,18 @@ class Doubts:
 
     def of(self, touch: Touch, lineage: Lineage, write: Write) -> tuple[str, ...]:
         """Why it is not proved that *touch* could have known of *write*; empty = it is."""
-        run, whole = self._runs[touch.row], self._record.completeness.whole
+        run, other = self._runs[touch.row], self._runs[write.row]
+        whole = self._record.completeness.whole
         return tuple(
             doubt
             for doubt, holds in (
+                ("only the id of a message says that it came first", self._by_message_id),
                 (touch.doubt, bool(touch.doubt)),
                 ("the version ids are not the store's own", not (touch.native and lineage.native)),
                 (f"two independent writes claim {lineage.doubled}", bool(lineage.doubled)),
                 (UNIT, touch.how != "effect" and (self._uncertain[touch.row] or self._uncertain[write.row])),
+                ("spans were lost, among them perhaps one that explains it", self._lacks(run) or self._lacks(other)),
+                ("attributes were dropped at their source", bool(self._dropped[touch.row] or self._dropped[write.row])),
                 ("the record is not whole, so a deletion may be missing", touch.version == INIT and not whole(run)),
                 ("the newer write may have been undone", write.row in self._undone),
                 *((doubt, True) for doubt in self._between_runs(touch, lineage, write)),
@@ -51,6 +59,10 @@ class Doubts:
     def of_unit(self, row: int) -> tuple[str, ...]:
         """Why it is not certain to which unit of work span *row* belongs; empty = it is."""
         return (UNIT,) if self._uncertain[row] else ()
+
+    def _lacks(self, run: str) -> bool:
+        """Whether *run* is known to lack spans: an undoing, another claim of a version, a second look at the key."""
+        return not self._record.completeness.whole(run, ignoring=(OPEN_MESSAGE, OPEN_SPANS, DROPPED_ATTRIBUTES))
 
     def _between_runs(self, touch: Touch, lineage: Lineage, write: Write) -> tuple[str, ...]:
         """Why two runs may have had two stores of one name."""

@@ -52,7 +52,7 @@ class Judge:
         self._known = known
         self._clocks = Clocks(record, config, order)
         self._witnesses = Witnesses(record, history, order, known)
-        self._doubts = Doubts(record, config)
+        self._doubts = Doubts(record, config, order)
         self._polling = Polling(record, history)
         self._blind = BlindWrites(order)
         self._units, self._runs = spans["uow"].to_list(), spans["run"].to_list()

@@ -70,6 +70,9 @@ class Gate:
         named = _FORMAT.search(text)
         sql = text[: named.start()] if named else text
         said = _SETTINGS.search(sql)
+        if tokens.count("SETTINGS") > bool(said):
+            # Inside a subquery the engine would let them lift its read-only mode there.
+            raise NotForReading("SETTINGS may only stand at the end of the statement")
         settings = dict(pair.split(" = ", 1) for pair in said[1].split(", ")) if said else {}
         return Reading(
             sql[: said.start()] if said else sql,

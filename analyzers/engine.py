@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +11,7 @@ import polars as pl
 
 from driftline.analyzers.config import Config
 from driftline.analyzers.detector import Detector, detectors, planned
-from driftline.analyzers.finding import GRADES, SEVERITIES, Finding, NotChecked, Severity
+from driftline.analyzers.finding import GRADES, SEVERITIES, Finding, NotChecked, Severity, Verdict
 from driftline.analyzers.record import Record
 from driftline.analyzers.run_summary import summarise_runs
 from driftline.analyzers.runs import resolve_runs
@@ -18,6 +19,8 @@ from driftline.analyzers.scope import Scope, scoped
 
 if TYPE_CHECKING:
     from driftline.collector.store import Store
+
+_log = logging.getLogger("driftline.analysis")
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,7 +43,8 @@ class Report:
     """What the detectors said of a part of the store.
 
     `runs` has the columns of table `runs`; `trace_runs` (`trace_id`, `run_id`) is how traces were joined. Findings are
-    sorted worst first. `verdict` is `unknown` when nothing could be judged, which is never a pass.
+    sorted worst first. `verdict` is `unknown` when nothing could be judged, which is never a pass. `failed` names
+    detectors that came to grief and were passed over.
     """
 
     findings: tuple[Finding, ...]
@@ -49,6 +53,7 @@ class Report:
     runs: pl.DataFrame
     trace_runs: pl.DataFrame
     verdict: Literal["pass", "fail", "unknown"]
+    failed: tuple[str, ...] = ()
 
 
 def analyse(
@@ -58,8 +63,12 @@ def analyse(
     progress: Progress | None = None,
     *,
     read_all_below: int = READ_ALL_BELOW,
+    pass_over_failing: bool = False,
 ) -> Report:
-    """Judge the runs in scope. The result depends on the data and the config alone."""
+    """Judge the runs in scope. The result depends on the data and the config alone.
+
+    With *pass_over_failing* a detector that raises is logged and named under `not_checked`, and the others still judge.
+    """
     scope, config = scope or Scope(), config or Config()
     say = progress or (lambda _stage, _done, _total: None)
     every = detectors()
@@ -76,27 +85,48 @@ def analyse(
     record = Record.load(store, scope, trace_runs, traces) if traces is None or traces else None
     findings: list[Finding] = []
     not_checked: list[NotChecked] = []
-    judged = 0 if traces is None else checked.runs
+    failed: list[str] = []
+    judged = 0 if traces is None else _passed_unread(runs, trace_runs, traces)
     for number, detector in enumerate(every, start=1):
         say(detector.name, number, len(every) + 1)
         if record is None:
             continue
-        verdict = detector.analyse(record, config)
+        verdict = _judge(detector, record, config, failed if pass_over_failing else None)
         findings.extend(verdict.findings)
         not_checked.extend(verdict.not_checked)
         judged += verdict.judged
     synthetic = runs.height > 0 and bool((runs["clock"] == "synthetic").all())
     settled = _settle(findings, runs, config)
     say("done", len(every) + 1, len(every) + 1)
-    failed = any(config.fails(finding.severity) for finding in settled)
+    harmful = any(config.fails(finding.severity) for finding in settled)
     return Report(
         findings=settled,
         not_checked=(*_merged(not_checked), *planned(synthetic_clocks=synthetic)),
         checked=checked,
         runs=_with_findings(runs, settled, record),
         trace_runs=trace_runs,
-        verdict="fail" if failed else "pass" if judged else "unknown",
+        verdict="fail" if harmful else "pass" if judged else "unknown",
+        failed=tuple(failed),
     )
+
+
+def _judge(detector: Detector, record: Record, config: Config, failed: list[str] | None) -> Verdict:
+    """What *detector* says; if it raises and *failed* is a list, its name is put there."""
+    if failed is None:
+        return detector.analyse(record, config)
+    try:
+        return detector.analyse(record, config)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other detectors shall have their say
+        _log.exception("%s failed on %s", detector.name, ", ".join(record.runs[:3]))
+        failed.append(detector.name)
+        reason = f"failed with {type(error).__name__}: {error}; please report it"
+        return Verdict(not_checked=tuple(NotChecked(detector.name, reason, run) for run in record.runs))
+
+
+def _passed_unread(runs: pl.DataFrame, trace_runs: pl.DataFrame, traces: list[str]) -> int:
+    """Runs that hold something to judge and that no detector wanted to read: nothing in them can be a finding."""
+    read = trace_runs.filter(pl.col("trace_id").is_in(traces)).select("run_id").unique()
+    return runs.join(read, on="run_id", how="anti").filter(pl.col("tools") + pl.col("memory_ops") > 0).height
 
 
 def _candidates(store: Store, scope: Scope, every: tuple[Detector, ...], trace_runs: pl.DataFrame) -> list[str]:
@@ -133,7 +163,7 @@ def _merge(one: Finding, other: Finding) -> Finding:
     return replace(first, occurrences=(*first.occurrences, (second.run_id, second.spans), *second.occurrences))
 
 
-def _rank(finding: Finding) -> tuple[int, int, str, str, str, str]:
+def _rank(finding: Finding) -> tuple[int, int, str, str, str, str, str, tuple[str, ...]]:
     return (
         SEVERITIES.index(finding.severity),
         GRADES.index(finding.grade),
@@ -141,6 +171,8 @@ def _rank(finding: Finding) -> tuple[int, int, str, str, str, str]:
         finding.anomaly,
         finding.run_id,
         finding.subject,
+        finding.id,
+        tuple(span.span_id for span in finding.spans),
     )
 
 

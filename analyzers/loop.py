@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from driftline.analyzers.config import Config
-from driftline.analyzers.engine import Report, analyse
+from driftline.analyzers.engine import analyse
 from driftline.analyzers.persist import persist
 from driftline.analyzers.scope import Scope
 from driftline.collector.store import read_sql
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("driftline.analysis")
 
 _BATCH = 2_000  # traces judged at once: bounds memory when a backlog is worked off
+_NEIGHBOURS = 200  # traces of each kind that are read along, because a finding over runs may rest on them
 _OVERLAP = timedelta(seconds=5)  # ingest stamps rows before they become visible
+_LONGEST_PAUSE = 60.0  # seconds between attempts while the store does not answer
+_BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class AnalysisLoop:
@@ -45,15 +48,14 @@ class AnalysisLoop:
         self._revisits = revisits
         self._poll = poll
         self._due: dict[str, list[float]] = {}
-        self._after = datetime(1970, 1, 1, tzinfo=timezone.utc)
+        self._after = _BEGINNING
         self._seen: dict[str, datetime] = {}
         self._stop = threading.Event()
-        self._idle = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; what the store already holds and nobody judged is judged first."""
-        self._after = self._judged_until()
+        self._resume()
         self._thread = threading.Thread(target=self._run, name="driftline-analysis", daemon=True)
         self._thread.start()
 
@@ -66,28 +68,57 @@ class AnalysisLoop:
     def run_once(self, *, ignore_quiet: bool = False) -> int:
         """Judge every run that is due (with *ignore_quiet*, every changed one now); the number of traces judged."""
         now = time.monotonic()
-        for trace, moment in self._changed():
-            if self._seen.get(trace) != moment:
-                self._seen[trace] = moment
-                self._due[trace] = [now + self._quiet, *(now + self._quiet + later for later in self._revisits)]
+        self._note(self._changed(), now)
         due = [trace for trace, times in self._due.items() if ignore_quiet or times[0] <= now]
+        done = 0
         for start in range(0, len(due), _BATCH):
             if self._stop.is_set():
                 break
-            self._judge(due[start : start + _BATCH])
-        for trace in due:
-            rest = [moment for moment in self._due[trace] if moment > now][0 if ignore_quiet else 0 :]
+            batch = due[start : start + _BATCH]
+            self._judge(batch)
+            done += len(batch)
+            self._reschedule(batch, now)
+        self._seen = {trace: moment for trace, moment in self._seen.items() if moment > self._after}
+        return done
+
+    def _note(self, changed: list[tuple[str, datetime]], now: float) -> None:
+        """A trace with a new span is due when it will have been quiet, and at its revisits."""
+        for trace, moment in changed:
+            if self._seen.get(trace) != moment:
+                self._seen[trace] = moment
+                self._due[trace] = [now + self._quiet, *(now + self._quiet + later for later in self._revisits)]
+
+    def _reschedule(self, judged: list[str], now: float) -> None:
+        for trace in judged:
+            rest = [moment for moment in self._due[trace][1:] if moment > now]
             if rest:
                 self._due[trace] = rest
             else:
                 self._due.pop(trace)
-                self._seen.pop(trace, None)
-        return len(due)
 
-    def _judge(self, traces: list[str]) -> Report:
-        report = analyse(self._store, Scope(traces=tuple(self._whole_runs(traces))), self._config)
-        persist(self._store, report)
-        return report
+    def _judge(self, traces: list[str]) -> None:
+        """Judge the runs of *traces*. A run that cannot be judged is found by halving, named, and stops nobody else."""
+        try:
+            self._analyse(traces, pass_over_failing=False)
+        except Exception:  # noqa: BLE001 - told apart below: the store is out of reach, or a run cannot be judged
+            self._store.value("SELECT 1")  # raises while the store does not answer: nothing is wrong with the runs then
+            if len(traces) > 1:
+                middle = len(traces) // 2
+                self._judge(traces[:middle])
+                self._judge(traces[middle:])
+            else:
+                self._judge_as_far_as_possible(traces)
+
+    def _judge_as_far_as_possible(self, traces: list[str]) -> None:
+        try:
+            self._analyse(traces, pass_over_failing=True)
+        except Exception:  # noqa: BLE001 - one run must not stop the others
+            _log.exception("the run of trace %s cannot be judged; it is tried again if spans of it come", traces[0])
+
+    def _analyse(self, traces: list[str], *, pass_over_failing: bool) -> None:
+        around = self._whole_runs(self._with_neighbours(self._whole_runs(traces)))
+        scope = Scope(traces=tuple(around))
+        persist(self._store, analyse(self._store, scope, self._config, pass_over_failing=pass_over_failing))
 
     def _whole_runs(self, traces: list[str]) -> list[str]:
         """*traces* and all traces that may belong to the same runs."""
@@ -99,22 +130,41 @@ class AnalysisLoop:
             fresh = sorted(found)
         return sorted(known)
 
+    def _with_neighbours(self, traces: list[str]) -> list[str]:
+        statement = read_sql(__package__ or "", "sql/neighbour_traces.sql")
+        rows = self._store.rows(statement, {"traces": traces, "most": _NEIGHBOURS})
+        return sorted({*traces, *(row["trace_id"] for row in rows)})
+
     def _changed(self) -> list[tuple[str, datetime]]:
         statement = read_sql(__package__ or "", "sql/changed_traces.sql")
         rows = self._store.rows(statement, {"after": self._after.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]})
-        if rows:
-            newest = max(row["last_span_at"] for row in rows).replace(tzinfo=timezone.utc)
-            self._after = max(self._after, newest - _OVERLAP)
-        return [(row["trace_id"], row["last_span_at"]) for row in rows]
+        found = [(row["trace_id"], _utc(row["last_span_at"])) for row in rows]
+        self._look_from(found)
+        return found
 
-    def _judged_until(self) -> datetime:
-        found = self._store.value("SELECT max(last_span_at) FROM runs")
-        moment = found.replace(tzinfo=timezone.utc) if found else datetime(1970, 1, 1, tzinfo=timezone.utc)
-        return max(moment - timedelta(minutes=10), datetime(1970, 1, 1, tzinfo=timezone.utc))
+    def _resume(self) -> None:
+        """Take up what is not judged, or not with its newest spans; then look from where the store stands."""
+        rows = self._store.rows(read_sql(__package__ or "", "sql/unjudged_traces.sql"))
+        self._note([(row["trace_id"], _utc(row["last_span_at"])) for row in rows], time.monotonic())
+        newest = self._store.value("SELECT max(ingested_at) FROM steps")
+        self._look_from([("", _utc(newest))] if newest else [])
+
+    def _look_from(self, found: list[tuple[str, datetime]]) -> None:
+        self._after = max([self._after, *(moment - _OVERLAP for _, moment in found)])
 
     def _run(self) -> None:
-        while not self._stop.wait(self._poll):
-            try:
-                self.run_once()
-            except Exception:
-                _log.exception("analysis failed; it is tried again with the next spans")
+        pause = self._poll
+        while not self._stop.wait(pause):
+            pause = self._poll if self._try_once() else min(2 * pause, max(_LONGEST_PAUSE, self._poll))
+
+    def _try_once(self) -> bool:
+        try:
+            self.run_once()
+        except Exception:  # noqa: BLE001 - the thread outlives whatever befalls the store
+            _log.exception("analysis is interrupted; what is due stays due")
+            return False
+        return True
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=timezone.utc)

@@ -9,27 +9,18 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from driftline.cli import exit_codes
+from driftline.cli.interrupts import heeded
 from driftline.errors import DriftlineError
 
-_EXTRA = "this command needs the server extra: pip install 'driftline[server]'"
+_EXTRA = "the driftline command needs the server extra: pip install 'driftline[server]'"
 
 
 def main() -> int:
     """Run the command line; its exit code (see exit_codes)."""
-    from driftline.cli import exit_codes
-
     try:
-        import typer  # noqa: F401
-    except ImportError:
-        sys.stderr.write(_EXTRA + "\n")
-        return exit_codes.USAGE
-    # What stdout's encoding cannot say is written as an escape: a name in a trace must not end the report.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        from driftline.cli.app import run
-
-        return run(sys.argv[1:])
+        with heeded():
+            return _run()
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except DriftlineError as error:
@@ -44,9 +35,16 @@ def main() -> int:
         return _internal(error)
 
 
-def _internal(error: Exception) -> int:
-    from driftline.cli import exit_codes
+def _run() -> int:
+    from driftline.cli.app import run
 
+    # What stdout's encoding cannot say is written as an escape: a name in a trace must not end the report.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return run(sys.argv[1:])
+
+
+def _internal(error: Exception) -> int:
     if os.environ.get("DRIFTLINE_DEBUG"):
         traceback.print_exc()
     else:

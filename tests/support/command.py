@@ -60,7 +60,7 @@ def begin(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] |
 
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what would change a command's words."""
-    ours = ("DRIFTLINE_", "OTEL_", "COLUMNS")
+    ours = ("DRIFTLINE_", "OTEL_", "COLUMNS", "NO_COLOR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, **(more or {})}
 

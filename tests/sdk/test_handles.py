@@ -41,7 +41,7 @@ def test_effects_that_went_unsaid(spans: Recorded) -> None:
     assert outcomes == ["applied", "applied", "applied", None, None]
 
 
-def _say(word: str) -> Callable[[driftline._handles.ToolHandle], None]:
+def _say(word: str) -> Callable[[driftline.ToolHandle], None]:
     return lambda call: getattr(call, word)()
 
 

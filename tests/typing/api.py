@@ -9,9 +9,7 @@ from opentelemetry.context import Context
 from typing_extensions import assert_type
 
 import driftline
-from driftline import memory
-from driftline._handles import AgentHandle, Handle, ModelHandle, ToolHandle, ValidationHandle
-from driftline._messages import SendHandle
+from driftline import AgentHandle, Handle, ModelHandle, SendHandle, ToolHandle, ValidationHandle, memory
 from driftline.memory import MemoryHandle
 
 

@@ -16,8 +16,8 @@ from driftline.cli.terminal import silence
 _ORDER = ("up", "demo", "check", "report", "import_", "runs", "show", "findings", "doctor", "version")
 
 # Newer typers bring their own copy of click, older ones import it: what typer re-exports leads to the right classes.
-_USAGE_ERROR = typer.BadParameter.__mro__[1]
-_CLICK_ERROR = typer.BadParameter.__mro__[2]
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+_CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def create_app() -> typer.Typer:

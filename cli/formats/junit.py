@@ -107,7 +107,7 @@ def _fill(case: ET.Element, found: list[FindingGroup], shown: Shown) -> None:
 
 def _properties(groups: list[FindingGroup], shown: Shown) -> dict[str, str]:
     """What is worth knowing of each finding, by its id."""
-    told = {}
+    told: dict[str, str] = {}
     for group in groups:
         told[f"{group.id}.severity"] = group.severity
         told[f"{group.id}.grade"] = group.first.grade

@@ -103,7 +103,8 @@ def _not_checked(shown: Shown) -> str:
     lines = [f"- {escape(line)}" for line in not_checked_lines(shown.report.not_checked)]
     if not lines:
         return ""
-    room, kept = _FOR_NOT_CHECKED - 200, []
+    room = _FOR_NOT_CHECKED - 200
+    kept: list[str] = []
     for line in lines:
         room -= _size(line) + 1
         if room < 0:

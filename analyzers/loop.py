@@ -144,10 +144,13 @@ class AnalysisLoop:
 
     def _resume(self) -> None:
         """Take up what is not judged, or not with its newest spans; then look from where the store stands."""
-        rows = self._store.rows(read_sql(__package__ or "", "sql/unjudged_traces.sql"))
-        self._note([(row["trace_id"], _utc(row["last_span_at"])) for row in rows], time.monotonic())
         newest = self._store.value("SELECT max(ingested_at) FROM steps")
         self._look_from([("", _utc(newest))] if newest else [])
+        self._seen = dict(self._changed())
+        unjudged = self._store.rows(read_sql(__package__ or "", "sql/unjudged_traces.sql"))
+        for row in unjudged:
+            self._seen.pop(row["trace_id"], None)
+        self._note([(row["trace_id"], _utc(row["last_span_at"])) for row in unjudged], time.monotonic())
 
     def _look_from(self, found: list[tuple[str, datetime]]) -> None:
         self._after = max([self._after, *(moment - _OVERLAP for _, moment in found)])

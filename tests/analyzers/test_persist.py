@@ -1,4 +1,4 @@
-"""A stored report: upserted by fingerprint, taken back only by one that looked at the same spans, never by late ones."""
+"""A stored report: one row a finding, taken back only by a report that saw the same spans, never for late ones."""
 
 from __future__ import annotations
 

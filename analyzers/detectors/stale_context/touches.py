@@ -97,8 +97,8 @@ def _derivations(history: MemoryHistory) -> pl.DataFrame:
 def _used(record: Record, config: Config, history: MemoryHistory) -> pl.DataFrame:
     """What effects say they were based on, by reference STORE/KEY@VERSION.
 
-    The last `@` splits off the version. Store and key may both hold `/`: the record's own keys decide, the longest
-    store first.
+    The last `@` splits off the version. Store and key may both hold `/`: the record's own keys decide; where two of
+    them fit, both are looked at, in doubt.
     """
     calls = record.executions(config)
     undone = calls.filter((pl.col("compensates") != "") & (pl.col("outcome") == "applied")).select(
@@ -165,8 +165,7 @@ def _places(history: MemoryHistory) -> pl.DataFrame:
         )
         .with_columns(place=pl.col("store") + "/" + pl.col("key"))
         .with_columns(readings=pl.len().over("place"))
-        .sort(pl.col("store").str.len_bytes(), descending=True)
-        .unique("place", keep="first")
+        .sort("store", "key")
     )
 
 

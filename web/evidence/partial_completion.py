@@ -33,6 +33,9 @@ _SOURCES = {
     "name": "by its name",
 }
 
+# Members that the argument above the evidence has put into words already.
+_SAID = ("claimant", "maker", "state", "why", "tried", "looked_at", "lacking", "came_after")
+
 
 @dataclass(frozen=True)
 class CourseStep:
@@ -77,7 +80,7 @@ def view(body: Mapping[str, Any], _known: Mapping[tuple[str, str], Mapping[str, 
     facts = [fact for kind in kinds for fact in _FACTS[kind](evidence[kind], evidence)]
     if evidence.get("claimant"):
         facts.append(Fact("Says complete", str(evidence["claimant"])))
-    drawn = (*_FACTS, "course", "doubts", "claimant", "maker", "cause")
+    drawn = (*_FACTS, *_SAID, "course", "doubts", "cause")
     return PartialView(
         heading=_HEADINGS[kinds[0]] if kinds else _HEADINGS["obligation"],
         facts=tuple(fact for fact in facts if fact.text),

@@ -31,7 +31,9 @@ class Claims:
         self._spans = record.spans
         self._tree = record.tree
         spans = record.spans
-        failed = (pl.col("status") == "error") & (pl.col("outcome") != "complete")
+        # A server's answer of 400 and more is an error to its caller, although the status of its span is unset.
+        answered = (pl.col("kind") == "other") & (pl.col("http_status") >= 400)
+        failed = ((pl.col("status") == "error") | answered.fill_null(value=False)) & (pl.col("outcome") != "complete")
         self.own: Mask = _mask(spans, ~pl.col("pending") & (pl.col("outcome").is_in(_ADMITTED) | failed))
         self.complete: Mask = _mask(spans, ~pl.col("pending") & (pl.col("outcome") == "complete"))
         self._ended: Mask = _mask(spans, ~pl.col("pending"))

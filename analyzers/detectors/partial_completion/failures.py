@@ -129,7 +129,8 @@ def _judge_one(
         return None
     home, claimant = failed["home"], failed["claimant"]
     after = [unit for unit in mates if unit["start_ns"] >= failed["end_ns"]]
-    beside = [unit for unit in after if unit["parent"] == failed["parent"]][:_SHOWN]
+    inner = {unit["row"] for unit in after}
+    next_ = [unit for unit in after if unit["parent"] not in inner][:_SHOWN]
     doubts = (*wholeness.lacks(failed["run"]), *_doubts(failed, others, places))
     # Only a write that is known to have failed leaves something out for certain.
     plain = failed["unit"] == "tool" and not write
@@ -162,7 +163,7 @@ def _judge_one(
             else None,
             "maker": places.who(home),
             "claimant": places.who(claimant) if claimant >= 0 else "",
-            "course": [course_step(failed), *map(course_step, beside)],
+            "course": [course_step(failed), *map(course_step, next_)],
             "came_after": len(after),
         },
         doubts=doubts if write else (*doubts, "what failed is not known to change anything" if plain else

@@ -166,6 +166,10 @@ def _judge_one(
             "only wall clocks show that they ran at the same time": not first["exact"],
             "they were cancelled": all(member["state"] == "cancelled" for member in lacking),
             "what failed is not known to change anything": reads,
+            "whether what failed took effect is unknown": any(
+                member["effect"] in WRITES and member["effect_outcome"] == "unknown" and member["state"] == "failed"
+                for member in lacking
+            ),
             "a call that failed is said to have been applied all the same": any(
                 member["effect_outcome"] == "applied" for member in lacking
             ),

@@ -78,11 +78,9 @@ def _broken(evidence: Evidence) -> tuple[list[str], list[str], str]:
     what = noun(promise["unit"], promise["name"])
     then = [f"The promise is kept by {what} ending{times} without failure and not refused."]
     tried = ", ".join(f"{number} {state}" for state, number in evidence["tried"].items())
-    where = f"the {_many(looked['spans'], 'span')} of the run, in {_many(looked['traces'], 'trace')},"
-    then.append(
-        f"Among {where} it ended so {_many(promise['met'], 'time')}"
-        + (f" ({tried})." if tried else ", and nothing else was tried.")
-    )
+    where = f"{_many(looked['spans'], 'span')} in {_many(looked['traces'], 'trace')}"
+    met = _many(promise["met"], "such end") if promise["met"] else "no such end"
+    then.append(f"The record of the run ({where}) holds {met}" + (f"; {tried}." if tried else "."))
     if not evidence["doubts"]:
         then.append("Every tick of the logical clocks in between is accounted for, so no span of it was lost.")
     return let, then, f"What says it is done has kept its promises; {promise['text']} was not kept."

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from driftline import memory
 from driftline._attempts import Attempt, attempt, attempts
-from driftline._concepts import agent, llm, retrieval, run, step, tool, validation
+from driftline._concepts import llm, retrieval, step, tool, validation
 from driftline._handles import AgentHandle, Handle, ModelHandle, ToolHandle, ValidationHandle
 from driftline._init import flush, init, shutdown
 from driftline._messages import SendHandle, extract, inject, receive, send
 from driftline._scope import current_run
+from driftline._turns import agent, run
 from driftline._version import VERSION
 from driftline.errors import DriftlineError, Refused
 

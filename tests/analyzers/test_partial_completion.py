@@ -167,6 +167,7 @@ def _trajectories(recording: str) -> list[Trajectory]:
 
 def _fell_short(run: Trajectory) -> list[str]:
     """The tools that *run* was expected to write with and used less often than expected."""
-    writes = {name for name, tool in load_catalogue(_SHARED / "tau_tools.toml").tools.items() if tool.effect != "read"}
+    tools = load_catalogue(_SHARED / "tau_tools.toml").tools
+    writes = {name for name, tool in tools.items() if tool.effect in ("write", "destructive")}
     done = Counter(call.tool for _, calls in run.turns for call in calls if not call.refused)
     return [tool for tool, times in Counter(run.expected).items() if tool in writes and done[tool] < times]

@@ -9,13 +9,16 @@ A TOML file. Tables hold tools (`[group.tool]`; the group is for reading only: a
 - `one_per`: at most one application for each "run", each "target", or each value of the given paths
 - `compensates`: the tools this one undoes, when its targets are what they created or acted on
 - `refused_when`: `{prefix = "Error"}` or `{pattern = "regular expression"}` over the result: the call changed nothing
+- `reads`, `also`, `on_repeat`: notes for people; nothing is concluded from them
+
+More, with a full example, in docs/catalogue.md.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -50,7 +53,11 @@ class EntityPath:
 
     def entities(self, document: Any) -> tuple[str, ...]:
         """The entities *document* names, as `kind/value`."""
-        return tuple(f"{self.kind}/{value}" for value in self.path.find(document) if isinstance(value, (str, int)))
+        return tuple(f"{self.kind}/{value}" for value in self.path.find(document) if _is_id(value))
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
 
 
 @dataclass(frozen=True)
@@ -103,22 +110,35 @@ def load_catalogue(path: str | Path) -> Catalogue:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidCatalogue(f"the catalogue {file} is not valid TOML: {error}", "mend that line") from error
     tools = {group: _tools(str(file), {group: entry}) for group, entry in data.items()}
-    return Catalogue(
-        dict(tool for members in tools.values() for tool in members),
-        {group: frozenset(name for name, _ in members) for group, members in tools.items()},
-    )
+    found: dict[str, Tool] = {}
+    for where, tool in (member for members in tools.values() for member in members):
+        if found.setdefault(tool.name, tool) != tool:
+            raise InvalidCatalogue(
+                f"{where} declares {tool.name!r} a second time, otherwise",
+                "a tool name means the same in every group: keep one of the two",
+            )
+    for where, tool in (member for members in tools.values() for member in members):
+        for other in tool.compensates:
+            _expect_one_of(other, found, f"{where} compensates = {other!r} names no tool of this catalogue")
+    return Catalogue(found, {group: frozenset(tool.name for _, tool in members) for group, members in tools.items()})
 
 
 def _tools(file: str, table: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, Tool]]:
+    """Every tool in *table* with the place it stands at."""
     found = []
     for name, entry in table.items():
         here = (*path, name)
+        where = f"{file}: [{'.'.join(here)}]"
         if not isinstance(entry, dict):
             raise InvalidCatalogue(
                 f"{file}: {'.'.join(here)} is not a table", 'tools are tables: [group.tool] effect = "write"'
             )
         if "effect" in entry and not isinstance(entry["effect"], dict):
-            found.append((name, _tool(f"{file}: [{'.'.join(here)}]", name, entry)))
+            found.append((where, _tool(where, name, entry)))
+        elif any(not isinstance(member, dict) for member in entry.values()):
+            near = get_close_matches("effect", entry, 1)
+            hint = f"is {near[0]!r} meant to be it?" if near else f"use one of {', '.join(_EFFECTS)}"
+            raise InvalidCatalogue(f"{where} declares a tool without an effect", hint)
         else:
             found.extend(_tools(file, entry, here))
     return found
@@ -126,38 +146,98 @@ def _tools(file: str, table: Mapping[str, Any], path: tuple[str, ...] = ()) -> l
 
 def _tool(where: str, name: str, entry: Mapping[str, Any]) -> Tool:
     for member in entry:
-        if member not in _MEMBERS:
-            near = get_close_matches(member, _MEMBERS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known members: {', '.join(_MEMBERS)}"
-            raise InvalidCatalogue(f"{where} has an unknown member {member!r}", hint)
+        _expect_one_of(member, _MEMBERS, f"{where} has an unknown member {member!r}")
     if entry["effect"] not in _EFFECTS:
         raise InvalidCatalogue(f"{where} effect = {entry['effect']!r}", f"use one of {', '.join(_EFFECTS)}")
-    one_per = entry.get("one_per", "")
-    try:
-        return Tool(
-            name=name,
-            effect=entry["effect"],
-            idempotent=bool(entry.get("idempotent", False)),
-            targets=_entities(entry.get("targets", [])),
-            creates=_entities(entry.get("creates", [])),
-            intent=tuple(JsonPath(path) for path in entry.get("intent", [])),
-            one_per=one_per if isinstance(one_per, str) else tuple(JsonPath(path) for path in one_per),
-            compensates=tuple(entry.get("compensates", [])),
-            refused_pattern=_refusal(entry.get("refused_when")),
-        )
-    except (InvalidJsonPath, KeyError, TypeError, re.error, ValueError) as error:
-        raise InvalidCatalogue(f"{where} {error}", "see docs/catalogue.md for the format") from error
-
-
-def _entities(entries: list[dict[str, Any]]) -> tuple[EntityPath, ...]:
-    return tuple(
-        EntityPath(entry["kind"], JsonPath(entry["path"]), bool(entry.get("lasting", False))) for entry in entries
+    return Tool(
+        name=name,
+        effect=entry["effect"],
+        idempotent=_flag(where, entry, "idempotent"),
+        targets=_entities(where, entry, "targets"),
+        creates=_entities(where, entry, "creates"),
+        intent=_paths(where, "intent", entry["intent"]) if "intent" in entry else (),
+        one_per=_one_per(where, entry),
+        compensates=_names(where, entry, "compensates"),
+        refused_pattern=_refusal(where, entry.get("refused_when")),
     )
 
 
-def _refusal(entry: Mapping[str, str] | None) -> re.Pattern[str] | None:
-    if not entry:
+def _expect_one_of(word: str, known: Iterable[str], what: str) -> None:
+    names = list(known)
+    if word not in names:
+        near = get_close_matches(word, names, 1)
+        raise InvalidCatalogue(what, f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}")
+
+
+def _flag(where: str, entry: Mapping[str, Any], member: str) -> bool:
+    value = entry.get(member, False)
+    if not isinstance(value, bool):
+        raise InvalidCatalogue(f"{where} {member} = {value!r}", "use true or false, without quotes")
+    return value
+
+
+def _names(where: str, entry: Mapping[str, Any], member: str) -> tuple[str, ...]:
+    value = entry.get(member, [])
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise InvalidCatalogue(f"{where} {member} = {value!r}", f'use a list of names: {member} = ["name"]')
+    return tuple(value)
+
+
+def _paths(where: str, member: str, value: Any) -> tuple[JsonPath, ...]:
+    if not isinstance(value, list) or not value:
+        raise InvalidCatalogue(f"{where} {member} = {value!r}", f'use a list of paths: {member} = ["$.order_id"]')
+    return tuple(_path(where, member, path) for path in value)
+
+
+def _path(where: str, member: str, text: Any) -> JsonPath:
+    try:
+        return JsonPath(text)
+    except InvalidJsonPath as error:
+        raise InvalidCatalogue(
+            f"{where} {member}: {error}", "paths are made of $ .name ['name'] [0] [*] .*; see docs/catalogue.md"
+        ) from error
+
+
+def _one_per(where: str, entry: Mapping[str, Any]) -> str | tuple[JsonPath, ...]:
+    value = entry.get("one_per", "")
+    if isinstance(value, list):
+        return _paths(where, "one_per", value)
+    if "one_per" in entry and value not in ("run", "target"):
+        raise InvalidCatalogue(f"{where} one_per = {value!r}", 'use "run", "target" or a list of paths')
+    if value == "target" and not entry.get("targets"):
+        raise InvalidCatalogue(f'{where} one_per = "target", but declares no targets', "add targets")
+    return str(value)
+
+
+def _entities(where: str, entry: Mapping[str, Any], member: str) -> tuple[EntityPath, ...]:
+    value = entry.get(member, [])
+    form = f'use a list of tables: {member} = [{{ kind = "order", path = "$.order_id" }}]'
+    if not isinstance(value, list):
+        raise InvalidCatalogue(f"{where} {member} = {value!r}", form)
+    found = []
+    for entity in value:
+        if not isinstance(entity, dict) or not {"kind", "path"} <= entity.keys() <= {"kind", "path", "lasting"}:
+            raise InvalidCatalogue(f"{where} {member} holds {entity!r}", form)
+        if not isinstance(entity["kind"], str) or not entity["kind"]:
+            raise InvalidCatalogue(f"{where} {member}: kind = {entity['kind']!r}", form)
+        path = _path(where, member, entity["path"])
+        found.append(EntityPath(entity["kind"], path, _flag(f"{where} {member}:", entity, "lasting")))
+    return tuple(found)
+
+
+def _refusal(where: str, value: Any) -> re.Pattern[str] | None:
+    if value is None:
         return None
-    if "prefix" in entry:
-        return re.compile(r"\A" + re.escape(entry["prefix"]))
-    return re.compile(entry["pattern"])
+    one = isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), str)
+    if not one or not value.keys() <= {"prefix", "pattern"}:
+        raise InvalidCatalogue(
+            f"{where} refused_when = {value!r}", 'use { prefix = "Error" } or { pattern = "regular expression" }'
+        )
+    if "prefix" in value:
+        return re.compile(r"\A" + re.escape(value["prefix"]))
+    try:
+        return re.compile(value["pattern"])
+    except re.error as error:
+        raise InvalidCatalogue(
+            f"{where} refused_when: {value['pattern']!r} is no regular expression: {error}", "mend the pattern"
+        ) from error

@@ -84,10 +84,7 @@ def load_config(path: str | Path | None = None, known: Mapping[str, tuple[str, .
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"the config {file} is not valid TOML: {error}", "mend that line") from error
     if file.name == "pyproject.toml":
-        tool = data.get("tool", {})
-        data = tool.get("driftline", {}) if isinstance(tool, dict) else {}
-    if not isinstance(data, dict):
-        raise InvalidConfig(f"{file}: tool.driftline is not a table", "write [tool.driftline] and settings in it")
+        data = _table(_table(data, "tool", str(file)), "driftline", f"{file}: tool")
     return _parse(file, data, known or {})
 
 
@@ -105,41 +102,52 @@ def _parse(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, .
         _expect(name, _SETTINGS, f"{file}: unknown setting {name!r}")
     fail_on = data.get("fail_on", "error")
     _expect(fail_on, SEVERITIES, f"{file}: fail_on = {fail_on!r} is no severity")
-    severity: dict[str, str] = {}
-    if not isinstance(data.get("severity", {}), dict):
-        raise InvalidConfig(
-            f"{file}: severity = {data['severity']!r} is not a table", "write [severity] and rules in it"
-        )
-    for name, value in data.get("severity", {}).items():
-        entries = (
-            {f"{name}.{anomaly}": word for anomaly, word in value.items()} if isinstance(value, dict) else {name: value}
-        )
-        for rule, word in entries.items():
-            names = [*known, *(f"{detector}.{anomaly}" for detector, all_of in known.items() for anomaly in all_of)]
-            if known:
-                _expect(rule, names, f"{file}: severity: {rule!r} names no detector or anomaly")
-            _expect(word, (*SEVERITIES, "off"), f"{file}: severity of {rule} = {word!r} is no severity")
-            severity[rule] = word
     loop_min = data.get("loop_min", 4)
-    if not isinstance(loop_min, int) or loop_min < 2:
+    if not isinstance(loop_min, int) or isinstance(loop_min, bool) or loop_min < 2:
         raise InvalidConfig(f"{file}: loop_min = {loop_min!r}", "use a whole number of at least 2")
-    if not isinstance(data.get("catalog", ""), str):
-        raise InvalidConfig(f"{file}: catalog = {data['catalog']!r} is not a file name", 'write catalog = "tools.toml"')
-    catalogue = load_catalogue(file.parent / data["catalog"]) if "catalog" in data else Catalogue()
-    try:
-        skew_ms = parse_skew(str(data.get("skew", "auto")))
-    except InvalidConfig as error:
-        raise InvalidConfig(f"{file}: skew: {error.what}", error.todo) from error
+    catalog = data.get("catalog", "")
+    if not isinstance(catalog, str):
+        raise InvalidConfig(f"{file}: catalog = {catalog!r}", 'use the path of a file: catalog = "tools.toml"')
     return Config(
         fail_on=fail_on,
-        skew_ms=skew_ms,
-        catalogue=catalogue,
-        severity=severity,
+        skew_ms=_skew(file, data.get("skew", "auto")),
+        catalogue=load_catalogue(file.parent / catalog) if catalog else Catalogue(),
+        severity=_severities(file, data, known),
         loop_min=loop_min,
     )
 
 
-def _expect(name: Any, allowed: Any, what: str) -> None:
+def _skew(file: Path, value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise InvalidConfig(f"{file}: skew = {value!r}", 'use "auto", or a duration such as "100ms"')
+    try:
+        return parse_skew(str(value))
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{file}: skew: {error.what}", error.todo) from error
+
+
+def _severities(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Severities by detector or `detector.anomaly`, as `[severity]` says."""
+    rules: dict[str, Any] = {}
+    for name, value in _table(data, "severity", str(file)).items():
+        rules.update({f"{name}.{anomaly}": word for anomaly, word in value.items()} if isinstance(value, dict) else {})
+        rules.update({} if isinstance(value, dict) else {name: value})
+    names = [*known, *(f"{detector}.{anomaly}" for detector, all_of in known.items() for anomaly in all_of)]
+    for rule, word in rules.items():
+        if known:
+            _expect(rule, names, f"{file}: severity: {rule!r} names no detector or anomaly")
+        _expect(word, (*SEVERITIES, "off"), f"{file}: severity of {rule} = {word!r} is no severity")
+    return rules
+
+
+def _table(data: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    found = data.get(name, {})
+    if not isinstance(found, dict):
+        raise InvalidConfig(f"{where}: {name} = {found!r} is not a table", f"write [{name}] and its settings below it")
+    return found
+
+
+def _expect(name: Any, allowed: tuple[Any, ...] | list[str], what: str) -> None:
     if name not in allowed:
         near = get_close_matches(str(name), [str(word) for word in allowed], 1)
         raise InvalidConfig(what, f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, allowed))}")

@@ -90,6 +90,9 @@ def _make(running: Running, stop: threading.Event, seed: int, runs: int, faults:
     began = time.monotonic()
     with progress() as say:
         articles = newsroom.run(lambda done: say("four agents at work", done, runs + wrong))
+    if stop.is_set():
+        remark("stopped")
+        return articles
     running.collector.flush()
     remark(f"{len(articles)} runs of a newsroom in {time.monotonic() - began:.0f} s, {wrong} of them with a mistake")
     return articles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import tempfile
@@ -11,7 +10,6 @@ import time
 from collections import defaultdict
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -180,10 +178,5 @@ def _folder(data: str | None) -> Iterator[str]:
     if data:
         yield data
         return
-    before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="driftline-demo-", ignore_cleanup_errors=True) as folder:
-        os.chdir(folder)  # the engine leaves a cache of its own in the current folder
-        try:
-            yield folder
-        finally:
-            os.chdir(before)
+        yield folder

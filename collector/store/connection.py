@@ -138,7 +138,7 @@ class Store:
         """
         from clickhouse_connect.driver.exceptions import DatabaseError
 
-        settings = {**insert_settings(), "insert_deduplication_token": token}
+        settings = {**insert_settings(embedded=self.embedded), "insert_deduplication_token": token}
         try:
             with self._client() as client:
                 client.raw_insert("otlp_inbox", insert_block=framed, fmt="Protobuf", settings=settings)

@@ -8,6 +8,7 @@ that other packages hang behind that table do the rest.
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from typing import Any
 
 from driftline.collector.store.sql_files import read_sql, read_text
@@ -62,12 +63,10 @@ def inbox_statements() -> tuple[str, str]:
     return table, view
 
 
-def insert_settings() -> dict[str, Any]:
+def insert_settings(*, embedded: bool) -> dict[str, Any]:
     """Settings under which ``INSERT INTO otlp_inbox FORMAT Protobuf`` reads length-delimited trace requests."""
     return {
-        "format_schema_source": "string",
-        "format_schema": read_text(__package__, "otlp.proto"),
-        "format_schema_message_name": "Request",
+        **(_schema_as_file() if embedded else _schema_as_text()),
         # One parsing thread: the same bytes must split into the same blocks, or a replayed token would miss.
         "input_format_parallel_parsing": 0,
         "max_insert_threads": 1,
@@ -78,4 +77,17 @@ def insert_settings() -> dict[str, Any]:
         # Spans carry whatever times their sender's clock said; a batch may touch any number of months.
         "max_partitions_per_insert_block": 0,
         "output_format_json_escape_forward_slashes": 0,
+    }
+
+
+def _schema_as_file() -> dict[str, Any]:
+    # From text the embedded engine would write the schema into a folder `__cache__` in the current directory.
+    return {"format_schema": f"{files(__package__) / 'otlp.proto'}:Request"}
+
+
+def _schema_as_text() -> dict[str, Any]:
+    return {
+        "format_schema_source": "string",
+        "format_schema": read_text(__package__, "otlp.proto"),
+        "format_schema_message_name": "Request",
     }

@@ -155,7 +155,8 @@ def _list(texts: object) -> str:
 # Canonical JSON (as far as the engine goes, RFC 8785): keys sorted at every depth, numbers evened out. The JSON type
 # holds objects only, so an array is wrapped and unwrapped again. What is no JSON is a string. An object with a key
 # given twice is not cast: it counts as it stands. Nulls and empty objects inside an object are lost. The SETTINGS of
-# the view keep dates and dots in keys as they are.
+# the view keep dates and dots in keys as they are. Control characters, and keys like `order` and `order-id` side by
+# side, come out in a form of the engine's own: the same for equal values, another than the SDK's.
 _CANONICAL = (
     "multiIf("
     "startsWith(trimLeft(§), '{'), coalesce(toString(accurateCastOrNull(§, 'JSON')), §), "

@@ -1,6 +1,7 @@
 -- otel_traces -> steps: what each span means, in one pass over its attributes. Generated parts (compile.py):
 -- $slots: the span's attribute keys as numbers; $dialect: who wrote the span; $field(x): the first known value of x.
--- The settings at the end belong to the canonical form of JSON: a date stays the text it is, `a.b` is one key.
+-- The settings at the end belong to the canonical form of JSON: a date stays the text it is, `a.b` is one key, and true
+-- beside a number is not 1.
 CREATE MATERIALIZED VIEW canonical_steps TO steps AS
 WITH
     mapKeys(SpanAttributes) AS keys,
@@ -136,5 +137,7 @@ WHERE $field(not_a_span) = ''
 SETTINGS
     input_format_try_infer_dates = 0,
     input_format_try_infer_datetimes = 0,
+    input_format_json_read_bools_as_numbers = 0,
+    input_format_json_read_bools_as_strings = 0,
     json_type_escape_dots_in_keys = 1,
     output_format_json_escape_forward_slashes = 0

@@ -121,3 +121,27 @@ def test_candidates_first_says_the_same() -> None:
     """The traces that SQL picks out hold all that the verdict needs."""
     small, large = histories.report(_TOLD), histories.report(_TOLD, read_all_below=0)
     assert [f.to_json() for f in small.findings] == [f.to_json() for f in large.findings]
+
+
+def test_candidates_first_finds_a_path_through_a_run_that_touched_nothing() -> None:
+    """The newer plan was knowable by a document of another run, which itself has nothing to do with the plan."""
+    text = """
+P1 run(plan) run=r1
+  P1 agent(planner)
+    P1 write(notes/plan@v1 <- init)
+    P1 write(notes/plan@v2 <- v1)
+    P1 write(notes/figure@f1 <- init)
+P3 run(draw) run=r3
+  P3 agent(illustrator)
+    P3 read(notes/figure@f1)
+    P3 write(notes/page@g1 <- init)
+P2 run(answer) run=r2
+  P2 agent(writer)
+    P2 read(notes/page@g1)
+  P2 agent(writer)
+    P2 read(notes/plan@v1)
+"""
+    small, large = histories.report(text), histories.report(text, read_all_below=0)
+    found = [(f.anomaly, f.grade) for f in small.findings if f.detector == "stale_context"]
+    assert found == [("causal_stale_read", "definite")]
+    assert [f.to_json() for f in small.findings] == [f.to_json() for f in large.findings]

@@ -31,8 +31,8 @@ _SUPPRESS = (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", ""), "suppre
 class Sender(Protocol):
     """Takes a batch away. False: it is lost; `worth_retrying` tells whether another try makes sense."""
 
-    worth_retrying: bool
-
+    @property
+    def worth_retrying(self) -> bool: ...
     def send(self, spans: Sequence[ReadableSpan]) -> bool: ...
     def shutdown(self) -> None: ...
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from driftline._batch import BatchProcessor
-from driftline._guard import guarded, warn_once
+from driftline._guard import described, guarded, warn_once
 from driftline._process import process_resource
 from driftline._span_copy import PendingCopy, with_resource
 from driftline.errors import DriftlineError
@@ -33,26 +33,28 @@ _TALKATIVE = (
 )
 
 
-class _Unreachable(Exception):
-    """Nobody answered, or somebody who is too busy."""
+class _Undelivered(Exception):
+    """Nobody took the request."""
 
 
 class _Session(requests.Session):
     """Leaves retrying to our batch processor, which can be woken: the exporter's own would sleep through the end."""
 
-    unreachable = ""
+    reason = ""
+    asked = False
+    worth_retrying = False
 
     def request(self, *args: Any, **how: Any) -> requests.Response:
-        """As usual, but what is worth a retry is one error that the exporter does not retry."""
-        self.unreachable = ""
+        """As usual, but what did not arrive is one error that the exporter does not retry."""
+        self.asked = True
         try:
             response = super().request(*args, **how)
         except (requests.ConnectionError, requests.Timeout) as error:
-            self.unreachable = type(error).__name__
-            raise _Unreachable(self.unreachable) from None
-        if response.status_code in _BUSY:
-            self.unreachable = f"HTTP {response.status_code}"
-            raise _Unreachable(self.unreachable)
+            self.reason, self.worth_retrying = type(error).__name__, True
+            raise _Undelivered(self.reason) from None
+        if not response.ok:
+            self.reason, self.worth_retrying = f"HTTP {response.status_code}", response.status_code in _BUSY
+            raise _Undelivered(self.reason)
         return response
 
 
@@ -71,25 +73,40 @@ class WholeSender:
         self._said = said
         self._session = session
         self._where = where
+        self._reason = ""
         self._merged: dict[int, tuple[Resource, Resource]] = {}
-        self.worth_retrying = False
 
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
         """Send *spans*; a failure is logged once and never raised."""
         with _quiet():
             whole = [self._complete(span) for span in spans]
-            sent = self._inner.export(whole) is SpanExportResult.SUCCESS
-            reason = self._session.unreachable if self._session else ""
-            if not sent and not reason and len(whole) > 1:
-                # One span that cannot be encoded must not cost the others.
-                alone = [self._inner.export([span]) is SpanExportResult.SUCCESS for span in whole]
+            sent = self._export(whole)
+            if not sent and self._session is not None and not self._session.asked:
+                # Nothing was even asked for: a span that cannot be encoded must not cost the others.
+                alone = [self._export([span]) for span in whole]
                 sent = all(alone)
-                reason = self._session.unreachable if self._session else ""
-        self.worth_retrying = bool(reason)
         if not sent:
-            said = " ".join(filter(None, (self._where and f"to {self._where}", reason and f"({reason})")))
-            warn_once("export", "driftline cannot deliver spans %s. Your code runs on. %s", said, _TODO)
+            said = "".join(f" {part}" for part in (self._where and f"to {self._where}", self._reason) if part)
+            warn_once("export", "driftline cannot deliver spans%s. Your code runs on. %s", said, _TODO)
         return sent
+
+    def _export(self, spans: Sequence[ReadableSpan]) -> bool:
+        if self._session is not None:
+            self._session.asked = self._session.worth_retrying = False
+        try:
+            if self._inner.export(spans) is SpanExportResult.SUCCESS:
+                return True
+            self._reason = f"({self._session.reason})" if self._session and self._session.asked else ""
+        except _Undelivered as error:
+            self._reason = f"({error})"
+        except Exception as error:  # noqa: BLE001 - of whatever exporter it is
+            self._reason = f"({type(error).__name__}: {described(error)})"
+        return False
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether nobody was there, rather than somebody who refused."""
+        return self._session is not None and self._session.worth_retrying
 
     def shutdown(self) -> None:
         """Close the transport."""

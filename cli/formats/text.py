@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from driftline.cli.formats import Shown
 
 _STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+# Of more findings than these only the conclusion is printed, if the whole argument is to be had from the store.
+_WHOLE_ARGUMENTS = 5
 _VERDICT = {"fail": "bold white on red", "pass": "bold green", "unknown": "bold yellow"}
 
 
@@ -38,9 +40,10 @@ def render(shown: Shown, *, width: int = 120, colour: bool = False) -> str:
     )
     groups = group_findings(report)
     console.print(_headline(report, groups))
+    brief = shown.in_store and len(groups) > _WHOLE_ARGUMENTS
     for group in groups:
         console.print()
-        _print_group(console, group, shown)
+        _print_group(console, group, shown, brief=brief)
     _print_not_checked(console, report)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
@@ -53,7 +56,7 @@ def _headline(report: Report, groups: list[FindingGroup]) -> Text:
     return line
 
 
-def _print_group(console: Console, group: FindingGroup, shown: Shown) -> None:
+def _print_group(console: Console, group: FindingGroup, shown: Shown, *, brief: bool) -> None:
     finding = group.first
     head = Text()
     head.append(f"{group.severity.upper():<8}", style=_STYLE[group.severity])
@@ -61,10 +64,11 @@ def _print_group(console: Console, group: FindingGroup, shown: Shown) -> None:
     head.append(f"{finding.grade}, in {one_line(where_found(group))}", style="dim")
     console.print(head)
     console.print(Padding(Text(one_line(finding.title)), (0, 0, 0, 2)))
-    for line in finding.explanation.let:
-        _print_line(console, "let", line)
-    for line in finding.explanation.then:
-        _print_line(console, "then", line)
+    if not brief:
+        for line in finding.explanation.let:
+            _print_line(console, "let", line)
+        for line in finding.explanation.then:
+            _print_line(console, "then", line)
     if finding.explanation.however:
         _print_line(console, "however", finding.explanation.however)
     if finding.margin_ms is not None:

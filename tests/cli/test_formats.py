@@ -39,6 +39,15 @@ def test_text_is_plain_without_colour() -> None:
     assert "\x1b[" in text.render(Shown(MANY), colour=True)
 
 
+def test_text_is_brief_where_the_argument_is_one_command_away() -> None:
+    """Of many findings in a store only conclusions are printed; a file has no other place to read the argument."""
+    six = report(*(finding(number) for number in range(6)))
+    brief, whole = text.render(Shown(six, in_store=True)), text.render(Shown(six))
+    assert (6, 0) == (brief.count("    however"), brief.count("    let"))
+    assert 6 == brief.count("driftline show DE-")
+    assert (6, 6) == (whole.count("    however"), whole.count("    let"))
+
+
 def test_markdown_stays_under_the_limit_and_says_so() -> None:
     """GitHub drops what is too long: the worst are shown, and how many of how many."""
     said = md.render(Shown(MANY))

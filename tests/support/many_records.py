@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from driftline.analyzers.record import Record
 from driftline.analyzers.runs import resolve_runs
 from driftline.analyzers.scope import Scope, scoped
+from driftline.collector.store import Store
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Frames:
     spans: pl.DataFrame
     memory: pl.DataFrame
     trace_runs: pl.DataFrame
+    store: Store
 
     def record(self, without: Iterable[str] = ()) -> Record:
         """The record, as if the spans *without* (span ids) had been lost."""
@@ -39,7 +41,9 @@ class Frames:
                 timed.filter(pl.col("seq_end").is_not_null()).select("instance", tick="seq_end"),
             ]
         )
-        return Record(spans, memory, traces, ticks)
+        record = Record(spans, memory, traces, ticks)
+        record._store = self.store  # where the payloads are
+        return record
 
 
 def frames_of(texts: Sequence[str]) -> list[Frames]:
@@ -59,7 +63,7 @@ def frames_of(texts: Sequence[str]) -> list[Frames]:
     )
     keys = [(f"{number:04x}",) for number in range(len(texts))]
     nothing = next(iter(memory.values())).clear()
-    return [Frames(spans[key], memory.get(key, nothing), traces[key]) for key in keys]
+    return [Frames(spans[key], memory.get(key, nothing), traces[key], store) for key in keys]
 
 
 def _apart(batch: ExportTraceServiceRequest, number: int) -> ExportTraceServiceRequest:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from driftline.analyzers.detectors.duplicate_effect.executions import Execution, in_order, objects, targets_differ
+from driftline.analyzers.detectors.duplicate_effect.executions import (
+    Execution,
+    in_order,
+    objects,
+    perhaps_one_call,
+    targets_differ,
+)
 from driftline.analyzers.detectors.duplicate_effect.repeated import doubts_of
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
 from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
@@ -69,9 +75,10 @@ def _over_runs(
             held = standing.get(execution.run)
             if held is None or _rank(execution, undone) < _rank(held, undone):
                 standing[execution.run] = execution
-    first, *later = in_order(standing.values()) or [None]
-    for second in later:
-        if first is None or not _tied(way, first, second):
+    in_turn = in_order(standing.values())
+    for second in in_turn[1:]:
+        first = in_turn[0]
+        if not _tied(way, first, second):
             continue
         pair = (first, second)
         complete = whole(first.run) and whole(second.run)
@@ -79,6 +86,7 @@ def _over_runs(
             way == "key"
             and complete
             and not targets_differ(first, second)
+            and not perhaps_one_call(first, second)
             and all(e.proven and (e.row not in undone.doubtful or e.row in undone.unseen) for e in pair)
         )
         if not proven and any(e.row in undone.by for e in pair):

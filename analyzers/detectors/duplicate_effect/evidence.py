@@ -85,11 +85,12 @@ def repeated_by(live: Sequence[Execution], record: Record) -> str:
         return "a second trace of the run, as after a restart"
     if one.agent_instance != other.agent_instance:
         return f"a second agent ({other.agent})" if other.agent != one.agent else "a second turn of the agent"
+    first, second = sorted((one.row, other.row))
     between = record.spans.filter(
         (pl.col("run") == one.run)
         & (pl.col("kind") == "llm")
         & (pl.col("agent_instance") == one.agent_instance)
-        & pl.col("row").is_between(*sorted((one.row, other.row)), closed="none")
+        & pl.col("row").is_between(first, second, closed="none")
     )
     return "the model, which asked for it again" if between.height else "the program"
 

@@ -25,7 +25,11 @@ _ERROR_RESULT = re.compile(
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a call (`analyzers.calls.executions`), with the host and conversation it ran in."""
+    """One execution of a call (`analyzers.calls.executions`), with the host and conversation it ran in.
+
+    `scopes`: the instrumentations that saw it. `in_replay`: a run or agent turn around it was played back. `turn`: it
+    changes whenever the same tool did something else to the same targets.
+    """
 
     row: int
     rows: tuple[int, ...]
@@ -58,6 +62,9 @@ class Execution:
     compensates: str
     conversation: str
     sure: bool
+    scopes: tuple[str, ...]
+    in_replay: bool
+    turn: int
     code_file: str
     code_line: int | None
 
@@ -76,6 +83,7 @@ class Execution:
         """Whether the record itself says that this execution is a write and was applied: nothing is presumed."""
         return (
             self.sure
+            and not self.in_replay
             and self.applied
             and self.outcome_source == "explicit"
             and self.effect_source in ("explicit", "catalogue")
@@ -111,27 +119,87 @@ def calls_of(record: Record, config: Config) -> pl.DataFrame:
     calls = record.executions(config)
     hosts = record.spans.select("row", "host")
     return (
-        calls.join(hosts, on="row", how="left", maintain_order="left")
+        _played_back(calls, record)
+        .join(hosts, on="row", how="left", maintain_order="left")
+        .join(_scopes(calls, record), on="row", how="left", maintain_order="left")
         .join(conversations, on="run", how="left", maintain_order="left")
         .with_columns(pl.col("conversation").fill_null(""))
     )
 
 
+def _scopes(calls: pl.DataFrame, record: Record) -> pl.DataFrame:
+    """By row of an execution, the instrumentations of all its layers."""
+    layers = calls.select("row", layer="rows").explode("layer")
+    said = layers.join(record.spans.select(layer="row", scope="scope"), on="layer", how="left")
+    return said.group_by("row").agg(scopes=pl.col("scope").unique().sort())
+
+
+def _played_back(calls: pl.DataFrame, record: Record) -> pl.DataFrame:
+    """*calls*, of which those inside a call or step that was played back were played back themselves.
+
+    A run or an agent turn that is played back may go on to do something new: what is inside is in doubt (`in_replay`).
+    """
+    spans, rows = record.spans, calls["row"].to_numpy()
+    inside, around = (
+        record.tree.nearest((spans["replayed"] & spans["kind"].is_in(kinds)).to_numpy(), strict=True)[rows] >= 0
+        for kinds in (["tool", "step"], ["run", "agent"])
+    )
+    return calls.with_columns(
+        replayed=pl.col("replayed") | pl.Series(inside, dtype=pl.Boolean), in_replay=pl.Series(around, dtype=pl.Boolean)
+    )
+
+
 def writes_of(calls: pl.DataFrame) -> pl.DataFrame:
     """The executions whose repeat would do something again: no reads, no replays, nothing idempotent."""
-    return calls.filter(
+    writes = calls.filter(
         pl.col("effect").is_in(WRITES) & ~pl.col("replayed") & ~pl.col("idempotent").fill_null(value=False)
+    )
+    return writes.join(_turns(writes), on="row", how="left", maintain_order="left").with_columns(
+        pl.col("turn").fill_null(0)
+    )
+
+
+def _turns(writes: pl.DataFrame) -> pl.DataFrame:
+    """By row of a write, how often its tool had changed its mind about its targets by then.
+
+    On, off, on: the third is no repeat of the first. Where one clock does not order them, any may lie between others.
+    """
+    same = ("run", "tool", "on")
+    acted = (
+        writes.filter(
+            (pl.col("targets").list.len() > 0)
+            & (pl.col("args_digest") != "")
+            & pl.col("outcome").is_in(["applied", "unknown"])
+        )
+        .with_columns(on=pl.col("targets").list.sort().list.join("\x1f"))
+        .sort("start_ns", "row")
+    )
+    changed = (pl.col("args_digest") != pl.col("args_digest").shift(1)).fill_null(value=False)
+    one_clock = (pl.col("host").n_unique() == 1).over(same)
+    several = (pl.col("args_digest").n_unique() > 1).over(same)
+    return acted.select(
+        "row",
+        turn=pl.when(several & ~one_clock).then("row").when(several).then(changed.cum_sum().over(same)).otherwise(0),
     )
 
 
 def objects(calls: pl.DataFrame) -> list[Execution]:
     """The rows of *calls* as executions, in order."""
-    return sorted((_execution(row) for row in calls.select(_NAMES).iter_rows(named=True)), key=lambda e: e.order)
+    known = [name for name in _NAMES if name in calls.columns]
+    return sorted((_execution(row) for row in calls.select(known).iter_rows(named=True)), key=lambda e: e.order)
 
 
 def targets_differ(one: Execution, other: Execution) -> bool:
     """Whether both name what they act on, and not the same."""
     return bool(one.targets and other.targets and set(one.targets) != set(other.targets))
+
+
+def perhaps_one_call(one: Execution, other: Execution) -> bool:
+    """Whether both may be one call, seen by two instrumentations that know nothing of each other."""
+    if set(one.scopes) & set(other.scopes) or (one.attempt and other.attempt and one.attempt != other.attempt):
+        return False
+    same_process = bool(one.proc) and one.proc == other.proc
+    return not (same_process and (one.ended_before(other) or other.ended_before(one)))
 
 
 def in_order(executions: Iterable[Execution]) -> list[Execution]:
@@ -187,5 +255,5 @@ class Payloads:
 
 
 def _execution(row: dict[str, Any]) -> Execution:
-    lists = {name: tuple(row[name]) for name in ("rows", "targets", "created")}
-    return Execution(**{**row, **lists})
+    lists = {name: tuple(row[name]) for name in ("rows", "targets", "created", "scopes")}
+    return Execution(**{"turn": 0, **row, **lists})

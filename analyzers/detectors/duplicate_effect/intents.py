@@ -6,12 +6,18 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from driftline.analyzers.detectors.duplicate_effect.executions import Execution, Payloads, in_order, objects
+from driftline.analyzers.detectors.duplicate_effect.executions import (
+    Execution,
+    Payloads,
+    in_order,
+    objects,
+    perhaps_one_call,
+)
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
 from driftline.analyzers.detectors.duplicate_effect.ties import groups
 from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
@@ -87,7 +93,7 @@ def _declared(
         proven = [e for e in live if e.proven and e.row not in undone.doubtful]
         if whole and len(proven) < 2 and undone.unseen:
             proven = [e for e in _representatives([e for e in group if not undone.clearly(e)]) if e.proven]
-        definite = whole and len(proven) > 1
+        definite = whole and any(not perhaps_one_call(one, other) for one, other in pairwise(proven))
         chosen = proven if definite else live
         if len(chosen) > 1:
             yield _suspicion(chosen, group, undone, intents[chosen[0].row] or {}, definite=definite)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-from driftline.analyzers.detectors.duplicate_effect.executions import Execution
+from driftline.analyzers.detectors.duplicate_effect.executions import Execution, perhaps_one_call
 from driftline.analyzers.detectors.duplicate_effect.suspicion import Suspicion
 from driftline.analyzers.detectors.duplicate_effect.ties import groups, proven_groups, same_call
 from driftline.analyzers.detectors.duplicate_effect.undone import Compensations, Undone
@@ -67,6 +68,10 @@ def doubts_of(live: Sequence[Execution], undone: Undone, *, whole: bool) -> tupl
         "a span's parent is missing, so it may be a part of another call": any(
             not e.sure and e.status != "open" for e in live
         ),
+        "two instrumentations may have seen one call": any(perhaps_one_call(a, b) for a, b in pairwise(live)),
+        "something around it was played back, and it may have been too": any(e.in_replay for e in live),
+        "in between, the same tool did something else to the same target": len({e.turn for e in live}) > 1
+        and same_by(live) == "arguments",
         "the record of the run is not whole, so a compensation may be missing": not whole,
     }
     return tuple(reason for reason, holds in said.items() if holds)

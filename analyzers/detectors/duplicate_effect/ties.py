@@ -9,7 +9,13 @@ from typing import Literal
 
 import polars as pl
 
-from driftline.analyzers.detectors.duplicate_effect.executions import Execution, in_order, objects, targets_differ
+from driftline.analyzers.detectors.duplicate_effect.executions import (
+    Execution,
+    in_order,
+    objects,
+    perhaps_one_call,
+    targets_differ,
+)
 from driftline.analyzers.dialects.compile import digest_of
 
 Strength = Literal["strong", "weak"]
@@ -55,7 +61,7 @@ def _links(executions: Sequence[Execution]) -> list[tuple[Execution, Execution, 
             for one, other in _neighbours(members):
                 strength = _STRENGTH[kind](one, other)
                 if strength:
-                    found.append((one, other, strength))
+                    found.append((one, other, "weak" if perhaps_one_call(one, other) else strength))
     return found
 
 
@@ -92,6 +98,8 @@ def _by_arguments(one: Execution, other: Execution) -> Strength | None:
     if bool(one.targets) != bool(other.targets):
         return "weak"
     if not one.targets and one.args_digest in _NO_ARGUMENTS:
+        return "weak"
+    if one.turn != other.turn:
         return "weak"
     keys_differ = bool(one.effect_key and other.effect_key) and one.effect_key != other.effect_key
     return "weak" if keys_differ and not same_call(one, other) else "strong"

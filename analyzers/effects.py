@@ -115,7 +115,7 @@ def _from_catalogue(calls: pl.DataFrame, record: Record, catalogue: Catalogue) -
             facts["declared_targets"].append(sorted({e for path in tool.targets for e in path.entities(given)}))
             facts["created"].append(sorted({e for path in tool.creates for e in path.entities(returned)}))
             facts["declared_refusal"].append(tool.refuses(result))
-    schema = {
+    schema: dict[str, Any] = {
         "row": pl.Int64,
         "declared_targets": pl.List(pl.String),
         "created": pl.List(pl.String),

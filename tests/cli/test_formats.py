@@ -43,9 +43,9 @@ def test_text_is_brief_where_the_argument_is_one_command_away() -> None:
     """Of many findings in a store only conclusions are printed; a file has no other place to read the argument."""
     six = report(*(finding(number) for number in range(6)))
     brief, whole = text.render(Shown(six, in_store=True)), text.render(Shown(six))
-    assert (6, 0) == (brief.count("    however"), brief.count("    let"))
+    assert (6, 0) == (brief.count("\n    however"), brief.count("\n    let"))
     assert 6 == brief.count("driftline show DE-")
-    assert (6, 6) == (whole.count("    however"), whole.count("    let"))
+    assert (6, 6) == (whole.count("\n    however"), whole.count("\n    let"))
 
 
 def test_markdown_stays_under_the_limit_and_says_so() -> None:

@@ -8,9 +8,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import requests
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -23,39 +22,16 @@ from driftline._process import process_resource
 from driftline._span_copy import PendingCopy, with_resource
 from driftline.errors import DriftlineError
 
+if TYPE_CHECKING:
+    from driftline._session import Session
+
 _TIMEOUT = 5.0
 _TODO = "Start `driftline up`, name another collector with DRIFTLINE_ENDPOINT, or set DRIFTLINE_DISABLED=1."
-_BUSY = (429, 502, 503, 504)
 _TALKATIVE = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.proto.common._internal",
 )
-
-
-class _Undelivered(Exception):
-    """Nobody took the request."""
-
-
-class _Session(requests.Session):
-    """Leaves retrying to our batch processor, which can be woken: the exporter's own would sleep through the end."""
-
-    reason = ""
-    asked = False
-    worth_retrying = False
-
-    def request(self, *args: Any, **how: Any) -> requests.Response:
-        """As usual, but what did not arrive is one error that the exporter does not retry."""
-        self.asked = True
-        try:
-            response = super().request(*args, **how)
-        except (requests.ConnectionError, requests.Timeout) as error:
-            self.reason, self.worth_retrying = type(error).__name__, True
-            raise _Undelivered(self.reason) from None
-        if not response.ok:
-            self.reason, self.worth_retrying = f"HTTP {response.status_code}", response.status_code in _BUSY
-            raise _Undelivered(self.reason)
-        return response
 
 
 class WholeSender:
@@ -67,7 +43,7 @@ class WholeSender:
     """
 
     def __init__(
-        self, inner: SpanExporter, said: Mapping[str, str], session: _Session | None = None, where: str = ""
+        self, inner: SpanExporter, said: Mapping[str, str], session: Session | None = None, where: str = ""
     ) -> None:
         self._inner = inner
         self._said = said
@@ -96,11 +72,11 @@ class WholeSender:
         try:
             if self._inner.export(spans) is SpanExportResult.SUCCESS:
                 return True
-            self._reason = f"({self._session.reason})" if self._session and self._session.asked else ""
-        except _Undelivered as error:
-            self._reason = f"({error})"
+            self._reason = ""
         except Exception as error:  # noqa: BLE001 - of whatever exporter it is
             self._reason = f"({type(error).__name__}: {described(error)})"
+        if self._session is not None and self._session.asked:
+            self._reason = f"({self._session.reason})"
         return False
 
     @property
@@ -209,11 +185,19 @@ def _otlp(endpoint: str | None, said: Mapping[str, str]) -> Callable[[], WholeSe
         return _sender_of(_grpc(), said)
 
     def make() -> WholeSender:
-        session = _Session()
+        session = _session()
         exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT if endpoint else None, session=session)
         return WholeSender(exporter, said, session, endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
 
     return make
+
+
+def _session() -> Session | None:
+    try:
+        from driftline._session import Session
+    except ImportError:  # an exporter that came with another HTTP client: it retries in its own way
+        return None
+    return Session()
 
 
 def _grpc() -> SpanExporter:

@@ -19,7 +19,8 @@ ARROWS = {
     "cli": {"sdk", "collector", "analyzers", "web"},
 }
 # What an `import driftline` may cost a program that only wants to be traced.
-SDK_ALONE = ("opentelemetry", "typing_extensions")
+# requests is the HTTP client of OpenTelemetry's exporter, a dependency of its own; sdk/_session.py can do without.
+SDK_ALONE = ("opentelemetry", "requests", "typing_extensions")
 HARD_CAP = 400
 SIZED = (".py", ".js", ".css", ".html", ".sql")
 

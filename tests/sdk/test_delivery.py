@@ -272,6 +272,15 @@ def test_standard_variables(program: Program) -> None:
         assert len(receiver.spans()) == 2
 
 
+def test_without_the_usual_http_client(program: Program) -> None:
+    """Where OpenTelemetry's exporter comes with another client, spans are sent through that."""
+    code = 'import sys; sys.modules["driftline._session"] = None\n' + PROGRAM
+    with Receiver() as receiver:
+        done = program(code, "1", "0", DRIFTLINE_ENDPOINT=receiver.endpoint)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(receiver.spans()) == 2
+
+
 def test_an_endpoint_with_its_path(program: Program) -> None:
     """Whether the path is written or not, it is there once."""
     with Receiver() as receiver:

@@ -30,7 +30,9 @@ from history_words import digest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from shared_store import close_shared_store, fresh_store
 
-from driftline.analyzers import Config, Report, analyse
+from driftline.analyzers import Config, Report, Scope, analyse
+from driftline.analyzers.record import Record
+from driftline.analyzers.runs import resolve_runs
 
 __all__ = [
     "MS",
@@ -43,6 +45,7 @@ __all__ = [
     "fresh_store",
     "judge",
     "parse",
+    "record",
     "report",
     "requests",
 ]
@@ -78,6 +81,13 @@ def requests(
 def report(text: str, config: Config | None = None, *, read_all_below: int = 200_000, **how: Any) -> Report:
     """Judge a history, with the real engine."""
     return judge(requests(text, **how), config, read_all_below=read_all_below)
+
+
+def record(text: str, **how: Any) -> Record:
+    """The normalised record of a history, as detectors get it."""
+    store = fresh_store()
+    store.insert_requests(framed(requests(text, **how)), hashlib.sha256(random.randbytes(16)).hexdigest())
+    return Record.load(store, Scope(), resolve_runs(store, Scope()))
 
 
 def judge(

@@ -182,7 +182,8 @@ def _cut_inside(opening: str, closing: str) -> str:
 # Cut short: it says so; or it is no whole JSON although it begins like it; or it has, as text, exactly a length that
 # limits have.
 _IS_TRUNCATED = (
-    "(match(§, '(…[\"\\'}\\\\]]*|\\\\.\\\\.\\\\.|(\\\\[truncated\\\\]|<truncated>)[\"\\'}\\\\]]*)$|…\\\\[truncated') "
+    "(endsWith(§, '...') OR endsWith(§, '…') "
+    "OR multiSearchAny(§, ['…\"', '…\\'', '[truncated]', '…[truncated', '<truncated>']) "
     f"OR (NOT isValidJSON(§) AND ({_cut_inside('{', '}')} OR {_cut_inside('[', ']')} OR startsWith(§, '\"') "
     f"OR lengthUTF8(§) IN {_LIMITS})))"
 )
@@ -190,8 +191,8 @@ _RULES = {
     "clean": f"if({_IS_REMOVED}, '', §)",
     "removed": _IS_REMOVED,
     "list": "if(startsWith(§, '['), JSONExtract(§, 'Array(String)'), if(§ = '', [], [§]))",
-    "unwrapped": "if(match(§, '^\"\\\\s*[{\\\\[]') AND isValidJSON(§), JSONExtractString(§), §)",
+    "unwrapped": "if((startsWith(§, '\"{') OR startsWith(§, '\"[')) AND isValidJSON(§), JSONExtractString(§), §)",
     "digest": f"lower(hex(substring(SHA256({_CANONICAL}), 1, 16)))",
     "truncated": _IS_TRUNCATED,
-    "scrubbed_inside": f"(position(§, '{_SCRUBBED_PREFIX}') > 0 OR multiSearchAny(§, {list(_REMOVED)!r}))",
+    "scrubbed_inside": f"multiSearchAny(§, {[_SCRUBBED_PREFIX, *_REMOVED]!r})",
 }

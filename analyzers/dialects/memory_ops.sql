@@ -1,23 +1,5 @@
 -- otel_traces -> memory_ops: one row a key read, written or deleted. Generated parts as in steps.sql.
 CREATE MATERIALIZED VIEW canonical_memory_ops TO memory_ops AS
-WITH
-    mapKeys(SpanAttributes) AS keys,
-    arrayMap(v -> $clean(v), mapValues(SpanAttributes)) AS vals,
-    $slots AS slots,
-    $dialect AS found_dialect,
-    $field(operation) AS word,
-    $list($field(memory_keys)) AS said_keys,
-    if(notEmpty(said_keys), said_keys, if($field(memory_record) != '', [$field(memory_record)], [])) AS record_keys,
-    multiIf(
-        word IN ('create_memory', 'update_memory', 'upsert_memory'), 'write',
-        word = 'delete_memory', 'delete',
-        word IN ('search_memory', 'retrieval'), 'search',
-        'read') AS what,
-    $list($field(memory_versions)) AS said_versions,
-    lower($field(memory_version_kind)) AS said_kind,
-    JSONExtract($field(memory_ordinals), 'Array(Nullable(Int64))') AS said_ordinals,
-    $list($field(memory_digests)) AS said_digests,
-    lower($field(memory_status)) AS said_status
 SELECT
     TraceId AS trace_id,
     SpanId AS span_id,
@@ -40,6 +22,35 @@ SELECT
     $field(memory_watermark) AS watermark,
     Timestamp AS started_at,
     RowVersion AS row_version
-FROM otel_traces
+FROM
+(
+    SELECT
+        *,
+        if(notEmpty(said_keys), said_keys, if($field(memory_record) != '', [$field(memory_record)], [])) AS record_keys,
+        multiIf(
+            word IN ('create_memory', 'update_memory', 'upsert_memory'), 'write',
+            word = 'delete_memory', 'delete',
+            word IN ('search_memory', 'retrieval'), 'search',
+            'read') AS what,
+        $list($field(memory_versions)) AS said_versions,
+        lower($field(memory_version_kind)) AS said_kind,
+        JSONExtract($field(memory_ordinals), 'Array(Nullable(Int64))') AS said_ordinals,
+        $list($field(memory_digests)) AS said_digests,
+        lower($field(memory_status)) AS said_status
+    FROM
+    (
+        SELECT *, $field(operation) AS word, $list($field(memory_keys)) AS said_keys
+        FROM
+        (
+            SELECT *, $slots AS slots, $dialect AS found_dialect
+            FROM
+            (
+                SELECT
+                    *, mapKeys(SpanAttributes) AS keys, arrayMap(v -> $clean(v), mapValues(SpanAttributes)) AS vals
+                FROM otel_traces
+            )
+        )
+    )
+)
 ARRAY JOIN arrayEnumerate(record_keys) AS place
 WHERE $field(pending) != 'true' AND $field(not_a_span) = ''

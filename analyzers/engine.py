@@ -126,7 +126,11 @@ def _judge(detector: Detector, record: Record, config: Config, failed: list[str]
 def _passed_unread(runs: pl.DataFrame, trace_runs: pl.DataFrame, traces: list[str]) -> int:
     """Runs that hold something to judge and that no detector wanted to read: nothing in them can be a finding."""
     read = trace_runs.filter(pl.col("trace_id").is_in(traces)).select("run_id").unique()
-    return runs.join(read, on="run_id", how="anti").filter(pl.col("tools") + pl.col("memory_ops") > 0).height
+    return (
+        runs.join(read, on="run_id", how="anti")
+        .filter((pl.col("memory_ops") > 0) | ((pl.col("units") > 0) & (pl.col("status") != "open")))
+        .height
+    )
 
 
 def _candidates(store: Store, scope: Scope, every: tuple[Detector, ...], trace_runs: pl.DataFrame) -> list[str]:
@@ -198,7 +202,8 @@ def _with_findings(runs: pl.DataFrame, findings: tuple[Finding, ...], record: Re
         schema={"run_id": pl.String, "incomplete": pl.List(pl.String)},
     )
     return (
-        runs.join(by_run, on="run_id", how="left", maintain_order="left")
+        runs.drop("units")
+        .join(by_run, on="run_id", how="left", maintain_order="left")
         .join(incomplete, on="run_id", how="left", maintain_order="left")
         .with_columns(
             *(pl.col(f"findings_{severity}").fill_null(0) for severity in SEVERITIES),

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs in scope, with the columns of table `runs` that do not come from findings."""
+    """The runs in scope, with the columns of table `runs` that do not come from findings.
+
+    And `units`: how many spans are work of some kind (a run, an agent turn, a step, a call, a message, a check).
+    """
     package = __package__ or ""
     by_trace = trace_runs.group_by("trace_id").agg(run_of_trace=pl.col("run_id").min())
     by_span = runs_of_spans(store, scope)
@@ -44,6 +47,7 @@ def summarise_runs(store: Store, scope: Scope, trace_runs: pl.DataFrame) -> pl.D
             traces=pl.col("trace_id").n_unique(),
             spans=pl.col("spans").sum(),
             agents=pl.col("agents").explode().drop_nulls().unique().sort(),
+            units=pl.col("units").sum(),
             tools=pl.col("tools").sum(),
             effects=pl.col("effects").sum(),
             retries=pl.col("retries").sum(),

@@ -21,6 +21,7 @@ SELECT
     max(ended_at) AS ended_at,
     count() AS spans,
     groupUniqArrayIf(agent, agent != '') AS agents,
+    countIf(kind NOT IN ('llm', 'memory', 'retrieval', 'other')) AS units,
     countIf(kind = 'tool') AS tools,
     countIf(effect IN ('write', 'destructive')) AS effects,
     countIf(attempt > 1) AS retries,

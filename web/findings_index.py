@@ -14,7 +14,10 @@ _ANY = {"workflow": "", "severity": "", "detector": "", "anomaly": "", "grade": 
 
 @dataclass(frozen=True)
 class Group:
-    """One defect: in how many runs it was found, out of how many of its workflow, and when."""
+    """One defect: in how many runs it was found, out of how many of its workflow, and when.
+
+    Title, subject and `shown_run` are those of its worst finding, of several the latest.
+    """
 
     id: str
     detector: str
@@ -24,7 +27,7 @@ class Group:
     workflow: str
     title: str
     subject: str
-    last_run: str
+    shown_run: str
     runs: int
     of_runs: int
     occurrences: int

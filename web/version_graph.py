@@ -104,7 +104,7 @@ def lay_out(versions: Sequence[Mapping[str, Any]], reader: Mapping[str, Any] | N
         kinds = {"observed": "seen", "newer": "missed"}
         edges += [Edge(kinds[v.role], mark.x, mark.y, v.x, v.y) for v in marks if v.role in kinds]
     lanes = tuple((name, y) for name, y in lane.items())
-    return VersionGraph(width, _TOP + _LANE * len(names) + 8, lanes, marks, mark, tuple(edges))
+    return VersionGraph(width, _TOP + _LANE * len(names) + 18, lanes, marks, mark, tuple(edges))
 
 
 def by_lineage(versions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -139,7 +139,7 @@ class Waterfall:
         if skipped_from is not None:
             out.append(self._more(parent, nodes, skipped_from, len(nodes), level))
 
-    def _window(  # noqa: PLR0917
+    def _window(
         self,
         nodes: npt.NDArray[np.int64],
         start: int,

@@ -168,7 +168,7 @@ def duplicate() -> Finding:
             ],
             "chain": [{"trace_id": first[0], "span_id": first[1], "tool": "book_flight", "note": "timed out, applied"},
                       {"trace_id": second[0], "span_id": second[1], "tool": "book_flight", "note": "retried"}],
-            "repeated_by": "retry",
+            "repeated_by": "a retry after Timeout",
             "intent": {"flight": "HAT136"},
         },
     )  # fmt: skip
@@ -201,7 +201,7 @@ def stale() -> Finding:
                  "to": {"what": "send drafts"}, "because": "seq.end 4 < seq 5 in process P1"},
                 {"rule": "H4", "from": {"what": "send drafts"}, "to": {"what": "process drafts"}},
             ],
-            "window": {"vulnerable_ms": 400},
+            "window": {"read_ns": histories.T0, "replaced_ns": histories.T0 + 200_000_000, "acted_ns": histories.T0 + 400_000_000, "length_ms": 400.0},
         },
     )  # fmt: skip
 

@@ -245,7 +245,7 @@ def test_a_duplicate_shows_both_executions_with_what_differs_first(client: TestC
     assert states == ["changed", "only_left", "only_right", "same", "same"]
     assert [fact["name"] for fact in view["facts"] if not fact["same"]] == ["attempt", "started"]
     page = client.get(f"/findings/{duplicate().id}/dup").text
-    assert "A retry ran it again." in page
+    assert 'Repeated by <bdi dir="auto">a retry after Timeout</bdi>.' in page
     assert "agents/booking.py" in page
     for span in duplicate().spans:
         assert f"span={span.trace_id}-{span.span_id}" in page

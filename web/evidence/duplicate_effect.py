@@ -19,13 +19,6 @@ _FACTS = (
     ("acted on", "targets"),
     ("arguments digest", "args_digest"),
 )
-REPEATED_BY = {
-    "retry": "A retry ran it again.",
-    "agent": "An agent decided on it again.",
-    "model": "The model asked for it again.",
-    "redelivery": "A message was delivered and processed again.",
-    "instrumentation": "Two instrumentations recorded it.",
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ def view(body: Mapping[str, Any], _known: Mapping[tuple[str, str], Mapping[str, 
         captured=left.get("arguments") is not None or right.get("arguments") is not None,
         others=tuple(each for each in executions if each is not left and each is not right),
         chain=tuple(evidence.get("chain") or ()),
-        repeated_by=REPEATED_BY.get(evidence.get("repeated_by") or "", evidence.get("repeated_by") or ""),
+        repeated_by=str(evidence.get("repeated_by") or ""),
         intent=evidence.get("intent") or {},
     )
 

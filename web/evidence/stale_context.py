@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from driftline.web.formats import from_nanos
 from driftline.web.version_graph import VersionGraph, by_lineage, lay_out
 
 RULES = {
@@ -16,6 +18,7 @@ RULES = {
     "H5": "reads-from: a version is written before it is read",
     "H6": "lineage: a version comes after the one it was derived from",
 }
+_MOMENTS = (("read_ns", "read"), ("replaced_ns", "replaced"), ("acted_ns", "acted on"))
 _READERS = ("effect", "reader", "second")
 
 
@@ -34,14 +37,16 @@ class PathStep:
 
 @dataclass(frozen=True)
 class StaleView:
-    """The key, its versions (as given and as drawn), the path that orders write and read, and the window of time."""
+    """The key, its versions (as given and as drawn), the path that orders write and read, and the moments
+    of the window between check and use, with its length."""
 
     store: str
     key: str
     versions: tuple[Mapping[str, Any], ...]
     graph: VersionGraph
     path: tuple[PathStep, ...]
-    window: Mapping[str, Any]
+    window: tuple[tuple[str, datetime], ...]
+    open_ns: float | None
 
 
 def view(body: Mapping[str, Any], known: Mapping[tuple[str, str], Mapping[str, Any]]) -> StaleView | None:
@@ -51,13 +56,15 @@ def view(body: Mapping[str, Any], known: Mapping[tuple[str, str], Mapping[str, A
     if not versions:
         return None
     key = evidence.get("key") or {}
+    window = evidence.get("window") or {}
     return StaleView(
         store=str(key.get("store") or ""),
         key=str(key.get("key") or ""),
         versions=versions,
         graph=lay_out(versions, _reader(body, versions, known)),
         path=tuple(_step(step) for step in evidence.get("path") or () if isinstance(step, Mapping)),
-        window=evidence.get("window") or {},
+        window=tuple((label, from_nanos(window[name])) for name, label in _MOMENTS if window.get(name)),
+        open_ns=float(window["length_ms"]) * 1e6 if window.get("length_ms") is not None else None,
     )
 
 

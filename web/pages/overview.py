@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from driftline.web import params
 from driftline.web.findings_index import Group, Workflow, buckets_of, load_groups, load_workflows
 from driftline.web.formats import number, plural
+from driftline.web.ingest import Fact, facts
 from driftline.web.page import reader_of, show
 
 router = APIRouter()
@@ -38,12 +39,13 @@ class NotJudged:
 
 @dataclass(frozen=True)
 class Ingest:
-    """What arrived: spans and bytes in the store, the last span, the collector's own counters."""
+    """What arrived: spans and bytes in the store, the last span, the collector's own counters, raw and in words."""
 
     spans: int
     bytes: int
     last_span: datetime | None
     counters: Mapping[str, Any]
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,13 @@ def overview(request: Request) -> Response:
     found = load_groups(reader, since, workflows, buckets)
     stored = reader.rows("ingest")[0]
     stats = request.app.state.stats
+    counters = dict(stats()) if stats else {}
     ingest = Ingest(
         spans=int(stored["spans"] or 0),
         bytes=int(stored["bytes"] or 0),
         last_span=max((each.last_span for each in workflows), default=None),
-        counters=dict(stats()) if stats else {},
+        counters=counters,
+        facts=facts(counters),
     )
     runs = sum(each.runs for each in workflows)
     page = OverviewPage(

@@ -1,17 +1,18 @@
--- Findings since a moment, one row a defect (fingerprint), worst first. {since}: UTC; {start}, {step}: buckets of the
+-- Findings since a moment, one row a defect (fingerprint), worst first; title, run and subject are of its worst finding. {since}: UTC; {start}, {step}: buckets of the
 -- trend in seconds; {workflow}, {severity}, {detector}, {anomaly}, {grade}, {id}: '' = any; {text}: part of the title.
 SELECT
     fingerprint, any(detector) AS detector, any(anomaly) AS anomaly,
     argMin(severity, severity_rank) AS severity, argMin(grade, grade_rank) AS grade,
-    any(workflow) AS workflow, argMax(title, occurred_at) AS title, argMax(run_id, occurred_at) AS last_run,
-    argMax(subject, occurred_at) AS subject,
+    any(workflow) AS workflow, argMin(title, shown_rank) AS title, argMin(run_id, shown_rank) AS shown_run,
+    argMin(subject, shown_rank) AS subject,
     uniqExact(run_id) AS runs, count() AS occurrences,
     min(occurred_at) AS first_at, max(occurred_at) AS last_at,
     sumMap(map(intDiv(toInt64(toUnixTimestamp(occurred_at)) - {start:Int64}, {step:Int64}), toUInt64(1))) AS trend
 FROM
 (
     SELECT *, indexOf(['error', 'warning', 'info'], severity) AS severity_rank,
-        indexOf(['definite', 'definite_within_skew', 'possible'], grade) AS grade_rank
+        indexOf(['definite', 'definite_within_skew', 'possible'], grade) AS grade_rank,
+        (severity_rank, grade_rank, -toUnixTimestamp64Nano(occurred_at), run_id) AS shown_rank
     FROM findings FINAL
     WHERE NOT retracted
         AND run_id IN (SELECT run_id FROM runs FINAL WHERE started_at >= {since:DateTime64(9, 'UTC')})

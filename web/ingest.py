@@ -1,0 +1,45 @@
+"""What arrived, as people read it: the collector's counters, those that say something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from driftline.web.formats import compact, number
+
+# Always worth showing; everything else only when it is not nothing.
+_ALWAYS = (("received", "Requests"), ("acknowledged", "Spans acknowledged"))
+_WHEN_ANY = (
+    ("rejected", "Spans left out, for want of valid ids"),
+    ("waiting_segments", "Batches waiting for the store"),
+    ("dead_letters", "Batches set aside, refused by ClickHouse"),
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the panel. *bad*: somebody should look into it."""
+
+    name: str
+    text: str
+    bad: bool = False
+
+
+def facts(counters: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """The counters of a collector (`collector.Stats`) that are worth a line."""
+    found = [Fact(label, number(counters[key])) for key, label in _ALWAYS if key in counters]
+    found += [
+        Fact(label, number(counters[key]), bad=key != "waiting_segments")
+        for key, label in _WHEN_ANY
+        if counters.get(key)
+    ]
+    if counters.get("log_bytes"):
+        found.append(Fact("In the write-ahead log", f"{compact(counters['log_bytes'])}B"))
+    refused = {reason: count for reason, count in (counters.get("refused") or {}).items() if count}
+    if refused:
+        said = ", ".join(f"{number(count)} ({reason})" for reason, count in sorted(refused.items()))
+        found.append(Fact("Requests refused", said, bad=True))
+    if counters.get("trouble"):
+        found.append(Fact("Trouble", str(counters["trouble"]), bad=True))
+    return tuple(found)

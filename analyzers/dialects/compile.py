@@ -174,24 +174,24 @@ _LIMITS = (128, 250, 255, 256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4095, 409
 def _cut_inside(opening: str, closing: str) -> str:
     """SQL: begins like JSON but does not end so. (A Python dict, in single quotes, has as many braces of each kind.)"""
     return (
-        f"(startsWith(trimLeft(§), '{opening}') AND (NOT endsWith(trimRight(§), '{closing}') "
-        f"OR countSubstrings(§, '{opening}') != countSubstrings(§, '{closing}')))"
+        f"startsWith(trimLeft(§), '{opening}') * ((NOT endsWith(trimRight(§), '{closing}')) "
+        f"+ (countSubstrings(§, '{opening}') != countSubstrings(§, '{closing}')))"
     )
 
 
 # Cut short: it says so; or it is no whole JSON although it begins like it; or it has, as text, exactly a length that
-# limits have.
+# limits have. Sums and products instead of OR and AND, as those evaluate their sides lazily, each anew.
 _IS_TRUNCATED = (
-    "(endsWith(§, '...') OR endsWith(§, '…') "
-    "OR multiSearchAny(§, ['…\"', '…\\'', '[truncated]', '…[truncated', '<truncated>']) "
-    f"OR (NOT isValidJSON(§) AND ({_cut_inside('{', '}')} OR {_cut_inside('[', ']')} OR startsWith(§, '\"') "
-    f"OR lengthUTF8(§) IN {_LIMITS})))"
+    "(endsWith(§, '...') + endsWith(§, '…') "
+    "+ multiSearchAny(§, ['…\"', '…\\'', '[truncated]', '…[truncated', '<truncated>']) "
+    f"+ (NOT isValidJSON(§)) * ({_cut_inside('{', '}')} + {_cut_inside('[', ']')} + startsWith(§, '\"') "
+    f"+ (lengthUTF8(§) IN {_LIMITS})) > 0)"
 )
 _RULES = {
     "clean": f"if({_IS_REMOVED}, '', §)",
     "removed": _IS_REMOVED,
     "list": "if(startsWith(§, '['), JSONExtract(§, 'Array(String)'), if(§ = '', [], [§]))",
-    "unwrapped": "if((startsWith(§, '\"{') OR startsWith(§, '\"[')) AND isValidJSON(§), JSONExtractString(§), §)",
+    "unwrapped": "[§, JSONExtractString(§)][1 + match(JSONExtractString(§), '^\\\\s*[{\\\\[]')]",
     "digest": f"lower(hex(substring(SHA256({_CANONICAL}), 1, 16)))",
     "truncated": _IS_TRUNCATED,
     "scrubbed_inside": f"multiSearchAny(§, {[_SCRUBBED_PREFIX, *_REMOVED]!r})",

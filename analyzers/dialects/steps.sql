@@ -3,7 +3,8 @@
 -- The settings at the end belong to the canonical form of JSON: a date stays the text it is, `a.b` is one key, and true
 -- beside a number is not 1.
 -- Each stage names what the next ones use many times over: an alias would be planned anew at every use of it, which made
--- one small insert cost half a second.
+-- one small insert cost half a second. A value that only later branches of a multiIf use is computed at each use: `args`
+-- stands in the first condition for that reason.
 CREATE MATERIALIZED VIEW canonical_steps TO steps AS
 SELECT
     TraceId AS trace_id,
@@ -121,9 +122,9 @@ FROM
     SELECT
         *,
         multiIf(
-            said_digest != '', 'known',
-            args = '',
+            args = '' AND said_digest = '',
                 if(arrayExists((k, v) -> has($content_keys, k) AND $removed(v), keys, raw), 'scrubbed', 'missing'),
+            said_digest != '', 'known',
             $truncated(args), 'truncated',
             $scrubbed_inside(args), 'scrubbed',
             'known') AS state_of_args

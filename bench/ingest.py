@@ -1,0 +1,312 @@
+"""How fast spans become queryable through the collector, against what the engine itself can do with the same bytes.
+
+    python bench/ingest.py [--quick]
+
+Requests of 512 spans of an agent program (12 attributes, events, links, arrays) go over HTTP to a collector in a
+process of its own: parsed, checked, written to the log and synced, answered, decoded by ClickHouse into its three
+tables. The clock stops when the last span can be queried. The engine's own limit is one INSERT of the same bytes from a file
+through the same views, in the same run, in a fresh process on a fresh store. Rates depend on the machine (senders and
+collector share it), their ratio hardly. A warm-up of both is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+SPANS = 512  # in a request: the batch size of OpenTelemetry's own processor
+SENDERS = 4
+WARM_UP = 4  # requests
+TABLES = ("otel_traces", "steps", "memory_ops")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one way of ingesting gave."""
+
+    spans_per_second: float
+    bytes_per_span: float
+    latencies: tuple[float, ...] = ()  # seconds, one a request
+    lag: float = 0.0  # seconds from the last answer until everything could be queried
+
+
+Way = Callable[[list[bytes]], Figures]
+
+# Other receivers are measured here, each a `Way` that installs, starts and stops its own server. None is yet.
+RIVALS: dict[str, Way] = {}
+
+
+# -- the load
+
+
+def requests(count: int, seed: int = 1) -> list[bytes]:
+    """Serialized requests; the same for the same seed."""
+    chance = random.Random(seed)
+    return [_request(chance).SerializeToString() for _ in range(count)]
+
+
+def _request(chance: random.Random) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    resource = {"service.name": "shop-agents", "service.version": "2026.11", "host.name": f"node-{chance.randrange(8)}"}
+    resource["service.instance.id"] = chance.randbytes(8).hex()
+    _fill(group.resource.attributes, resource)
+    scoped = group.scope_spans.add()
+    scoped.scope.name = "driftline"
+    clock = 1_790_000_000_000_000_000 + chance.randrange(10**14)
+    while len(scoped.spans) < SPANS:
+        run, trace, parent = chance.randbytes(6).hex(), chance.randbytes(16), b""
+        for number in range(min(16, SPANS - len(scoped.spans))):
+            span = scoped.spans.add(trace_id=trace, span_id=chance.randbytes(8), parent_span_id=parent)
+            span.start_time_unix_nano = clock
+            clock += chance.randrange(10**5, 10**8)
+            span.end_time_unix_nano = clock
+            _shape(chance, span, run, number)
+            parent = parent or span.span_id
+    return request
+
+
+def _shape(chance: random.Random, span: Span, run: str, number: int) -> None:
+    """One of four shapes in turn: agent turn, model call, tool call, memory read; 12 attributes each."""
+    common = {"driftline.run.id": run, "driftline.seq": 2 * number, "driftline.seq.end": 2 * number + 1}
+    common["gen_ai.agent.name"] = chance.choice(("planner", "researcher", "writer", "reviewer"))
+    code = {"code.file.path": "agents/work.py", "code.line.number": chance.randrange(400), "code.function.name": "act"}
+    if number % 4 == 0:
+        span.name, span.kind = "invoke_agent planner", Span.SPAN_KIND_INTERNAL
+        said = {"gen_ai.operation.name": "invoke_agent", "driftline.outcome": "complete", "driftline.variant": "b"}
+        said |= {"gen_ai.conversation.id": run, "driftline.expects": ["tool:charge", "step:review*2"]}
+        if span.parent_span_id:
+            span.links.add(trace_id=span.trace_id, span_id=span.parent_span_id)
+    elif number % 4 == 1:
+        span.name, span.kind = "chat gpt-5", Span.SPAN_KIND_CLIENT
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.provider.name": "openai"}
+        said |= {"gen_ai.usage.input_tokens": chance.randrange(9000), "gen_ai.response.finish_reasons": ["stop"]}
+        event = span.events.add(name="gen_ai.choice", time_unix_nano=span.end_time_unix_nano)
+        _fill(event.attributes, {"finish_reason": "stop", "index": 0})
+    elif number % 4 == 2:
+        span.name, span.kind = "execute_tool charge", Span.SPAN_KIND_INTERNAL
+        said = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "charge", "driftline.effect": "write"}
+        said["gen_ai.tool.call.arguments"] = json.dumps({"order": chance.randrange(10**6), "note": "x" * 40})
+        said["driftline.effect.targets"] = [f"order/{chance.randrange(10**6)}"]
+        if chance.random() < 0.05:
+            span.status.code, span.status.message = Status.STATUS_CODE_ERROR, "timed out"
+    else:
+        span.name, span.kind = "read_memory notes", Span.SPAN_KIND_CLIENT
+        said = {"gen_ai.operation.name": "read_memory", "gen_ai.memory.store.id": "notes"}
+        said |= {"driftline.memory.keys": ["plan", "facts"], "driftline.memory.versions": ["v3", "v9"]}
+        said["driftline.memory.version_kind"] = "native"
+    _fill(span.attributes, {**common, **said, **code})
+
+
+def _fill(target: Any, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        slot = target.add(key=key).value
+        if isinstance(value, list):
+            slot.array_value.SetInParent()
+            for item in value:
+                slot.array_value.values.add(string_value=item)
+        elif isinstance(value, int):
+            slot.int_value = value
+        else:
+            slot.string_value = value
+
+
+# -- the two ways
+
+
+def through_the_collector(bodies: list[bytes]) -> Figures:
+    """Over HTTP, from the first request until everything can be queried."""
+    with tempfile.TemporaryDirectory() as folder, _child("--serve", folder) as child:
+        port = int(child.stdout.readline())
+        _send(port, bodies[:WARM_UP])
+        _stored(port, WARM_UP * SPANS)
+        rest = bodies[WARM_UP:]
+        began = time.perf_counter()
+        latencies = _send(port, rest)
+        answered = time.perf_counter()
+        _stored(port, len(bodies) * SPANS)
+        ended = time.perf_counter()
+        child.stdin.close()
+        said = json.loads(child.stdout.readline())
+    assert said["spans"] == len(bodies) * SPANS
+    rate = len(rest) * SPANS / (ended - began)
+    return Figures(rate, said["bytes"] / said["spans"], tuple(latencies), ended - answered)
+
+
+def by_the_engine(bodies: list[bytes]) -> Figures:
+    """One INSERT from a file through the same views."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "requests.pb"
+        file.write_bytes(b"".join(_framed(body) for body in bodies))
+        with _child("--insert", folder) as child:
+            said = json.loads(child.stdout.readline())
+    return Figures(said["spans"] / said["seconds"], said["bytes"] / said["spans"])
+
+
+def _send(port: int, bodies: list[bytes]) -> list[float]:
+    """Post all, by several senders; the time each answer took."""
+    waiting, latencies, lock = list(reversed(bodies)), [], threading.Lock()
+
+    def sender() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                body = waiting.pop()
+            began = time.perf_counter()
+            connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+            latencies.append(time.perf_counter() - began)
+
+    threads = [threading.Thread(target=sender) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(latencies) == len(bodies)
+    return latencies
+
+
+def _stored(port: int, spans: int) -> None:
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            if json.load(answer)["stored"] >= spans:
+                return
+        time.sleep(0.02)
+
+
+@contextmanager
+def _child(*arguments: str) -> Iterator[Any]:
+    command = [sys.executable, __file__, *arguments]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+# -- the processes behind them
+
+
+def serve(folder: str) -> None:
+    """A collector alone, until standard input ends; then what lies on disk."""
+    import uvicorn
+
+    from driftline.analyzers import install_views
+    from driftline.collector import Collector, create_receiver
+    from driftline.collector.store import open_store
+
+    with open_store(folder) as store:
+        install_views(store)
+        collector = Collector(store, folder)
+        collector.start()
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_receiver(collector), log_level="warning"))
+        threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+        while not server.started:
+            time.sleep(0.01)
+        print(listener.getsockname()[1], flush=True)
+        sys.stdin.read()
+        collector.stop()
+        print(json.dumps(_on_disk(store)), flush=True)
+
+
+def insert(folder: str) -> None:
+    """The file in *folder*, inserted at once; a warm-up before it."""
+    from driftline.analyzers import install_views
+    from driftline.collector.store import open_store
+
+    with open_store(folder) as store:
+        install_views(store)
+        store.insert_requests(b"".join(_framed(body) for body in requests(WARM_UP, seed=2)), "warm-up")
+        for table in TABLES:
+            store.command(f"TRUNCATE TABLE {table}")
+        batch = (Path(folder) / "requests.pb").read_bytes()
+        began = time.perf_counter()
+        store.insert_requests(batch, "all")
+        seconds = time.perf_counter() - began
+        print(json.dumps({**_on_disk(store), "seconds": seconds}), flush=True)
+
+
+def _on_disk(store: Any) -> dict[str, int]:
+    for table in TABLES:
+        store.command(f"OPTIMIZE TABLE {table} FINAL")
+    size = store.value(
+        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() "
+        "AND table IN {tables:Array(String)}",
+        {"tables": list(TABLES)},
+    )
+    return {"spans": store.value("SELECT count() FROM otel_traces"), "bytes": size}
+
+
+def _framed(body: bytes) -> bytes:
+    from driftline.collector.otlp import framed
+
+    return framed(body)
+
+
+# -- what is printed
+
+
+def show(name: str, found: Figures, limit: Figures) -> None:
+    """One line of the table."""
+    ratio = found.spans_per_second / limit.spans_per_second
+    latency, lag = "", ""
+    if found.latencies:
+        ordered = sorted(found.latencies)
+        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        latency = f"{statistics.median(ordered) * 1000:>8.1f}{p99 * 1000:>9.1f}"
+        lag = f"{found.lag * 1000:>9.0f}"
+    print(f"{name:<26}{found.spans_per_second:>10,.0f}{ratio:>9.2f}{found.bytes_per_span:>9.0f}{latency}{lag}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="20,000 spans instead of 500,000: coarse figures")
+    parser.add_argument("--serve", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--insert", metavar="FOLDER", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve)
+        return
+    if options.insert:
+        insert(options.insert)
+        return
+    bodies = requests(WARM_UP + (40 if options.quick else 1000))
+    size = sum(map(len, bodies)) / len(bodies) / SPANS
+    print(f"{len(bodies)} requests of {SPANS} spans, {size:.0f} bytes a span on the wire; {SENDERS} senders, ", end="")
+    print(f"{os.cpu_count()} cores for them and the server")
+    limit = by_the_engine(bodies)
+    print(f"{'':<26}{'spans/s':>10}{'ratio':>9}{'B/span':>9}{'p50 ms':>8}{'p99 ms':>9}{'lag ms':>9}")
+    show("the engine's own limit", limit, limit)
+    show("driftline", through_the_collector(bodies), limit)
+    for name, way in RIVALS.items():
+        show(name, way(bodies), limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,9 +4,9 @@
 
 Requests of 512 spans of an agent program (12 attributes, events, links, arrays) go over HTTP to a collector in a
 process of its own: parsed, checked, written to the log and synced, answered, decoded by ClickHouse into its three
-tables. The clock stops when the last span can be queried. The engine's own limit is one INSERT of the same bytes from a file
-through the same views, in the same run, in a fresh process on a fresh store. Rates depend on the machine (senders and
-collector share it), their ratio hardly. A warm-up of both is not counted.
+tables. The clock stops when the last span can be queried. The engine's own limit is one INSERT of the same bytes from
+a file through the same views, in the same run, in a fresh process on a fresh store. Rates depend on the machine
+(senders and collector share it), their ratio hardly. A warm-up of both is not counted.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 
 - `row`: that number; `parent`: the row of the parent span, -1 without one in the record
 - `run`: the run the span belongs to (its own word, else its nearest ancestor's, else its trace's)
-- `agent`, `agent_instance`: of the span or its nearest ancestor; an instance nobody named is run + agent name
+- `agent`, `agent_instance`: of the span or its nearest ancestor; an instance nobody named is run + agent name. A
+  receipt that is a child of its sending takes neither over, nor the sender's unit of work
 - `uow`: the unit of work: the nearest word on it, else the nearest enclosing agent turn, tool call or step
 - `proc`: the process (`service.instance.id`), the scope of `seq`; '' where a span has no `seq`
 
@@ -24,7 +25,7 @@ import polars as pl
 from driftline.analyzers.calls import executions
 from driftline.analyzers.completeness import Completeness
 from driftline.analyzers.scope import Scope, scoped
-from driftline.analyzers.tree import SpanTree
+from driftline.analyzers.tree import Mask, SpanTree
 
 if TYPE_CHECKING:
     from driftline.analyzers.config import Config
@@ -97,7 +98,8 @@ def _resolve(spans: pl.DataFrame, tree: SpanTree, trace_runs: pl.DataFrame) -> p
     by_trace = (
         spans.select("trace_id").join(only_run, on="trace_id", how="left", maintain_order="left")["run_of_trace"]
     ).fill_null("")
-    agent = tree.inherited(spans["said_agent"])
+    received = _received(spans, tree)
+    agent = tree.inherited(spans["said_agent"], until=received)
     spans = spans.with_row_index("row").with_columns(
         pl.col("row").cast(pl.Int64),
         parent=pl.Series(tree.parent),
@@ -115,15 +117,24 @@ def _resolve(spans: pl.DataFrame, tree: SpanTree, trace_runs: pl.DataFrame) -> p
         .otherwise("trace_id")
     )
     key = spans["trace_id"] + "/" + spans["span_id"]
-    return spans.with_columns(agent_instance=_agent_instance(spans, tree), uow=_unit_of_work(spans, tree, key)).drop(
-        "by_trace"
+    return spans.with_columns(
+        agent_instance=_agent_instance(spans, tree, received), uow=_unit_of_work(spans, tree, key, received)
+    ).drop("by_trace")
+
+
+def _received(spans: pl.DataFrame, tree: SpanTree) -> Mask:
+    """Receipts that are children of what they receive: their work is the receiver's, not that of the sender's turn."""
+    kind = spans["kind"].to_numpy()
+    parent = tree.parent
+    return np.asarray(
+        (kind == "process") & (parent >= 0) & (kind[np.where(parent < 0, 0, parent)] == "send"), dtype=bool
     )
 
 
-def _agent_instance(spans: pl.DataFrame, tree: SpanTree) -> pl.Series:
+def _agent_instance(spans: pl.DataFrame, tree: SpanTree, received: Mask) -> pl.Series:
     """The living agent: the nearest instance said at or below the nearest agent name, else run + agent name."""
     said = tree.nearest((spans["said_instance"] != "").to_numpy())
-    named = tree.nearest((spans["said_agent"] != "").to_numpy())
+    named = tree.nearest((spans["said_agent"] != "").to_numpy() | received)
     depth = tree.depth()
     safe = np.where(said < 0, 0, said)
     # An instance said above the span that names another agent belongs to that other agent.
@@ -135,8 +146,8 @@ def _agent_instance(spans: pl.DataFrame, tree: SpanTree) -> pl.Series:
     return pl.select(pl.when(pl.Series(holds)).then(instance).otherwise(default)).to_series()
 
 
-def _unit_of_work(spans: pl.DataFrame, tree: SpanTree, key: pl.Series) -> pl.Series:
-    kinds = spans["kind"].is_in(_UOW_KINDS).to_numpy()
+def _unit_of_work(spans: pl.DataFrame, tree: SpanTree, key: pl.Series, received: Mask) -> pl.Series:
+    kinds = spans["kind"].is_in(_UOW_KINDS).to_numpy() | received
     enclosing = tree.nearest(kinds)
     said = tree.nearest((spans["said_uow"] != "").to_numpy())
     depth = tree.depth()

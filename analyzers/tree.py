@@ -59,9 +59,15 @@ class SpanTree:
             jump = jump[jump]
         return steps[:-1]
 
-    def inherited(self, values: Sequence[str] | pl.Series, *, strict: bool = False) -> pl.Series:
-        """For each span the nearest non-empty value among it and its ancestors; '' where there is none."""
+    def inherited(
+        self, values: Sequence[str] | pl.Series, *, strict: bool = False, until: Mask | None = None
+    ) -> pl.Series:
+        """For each span the nearest non-empty value among it and its ancestors; '' where there is none.
+
+        Nothing is inherited from above a span where *until*.
+        """
         series = pl.Series(values, dtype=pl.String)
-        where = self.nearest((series != "").to_numpy(), strict=strict)
+        wanted = (series != "").to_numpy()
+        where = self.nearest(wanted if until is None else wanted | until, strict=strict)
         taken = series.gather(np.where(where < 0, 0, where)) if self.size else series
         return pl.select(pl.when(pl.Series(where) >= 0).then(taken).otherwise(pl.lit(""))).to_series()

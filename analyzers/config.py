@@ -78,7 +78,7 @@ def load_config(path: str | Path | None = None, known: Mapping[str, tuple[str, .
     if file is None:
         return Config()
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidConfig(f"the config {file} cannot be read: {error.strerror}", "check --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

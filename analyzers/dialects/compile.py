@@ -165,6 +165,14 @@ _CANONICAL = (
     "isValidJSON(§), trim(BOTH ' \\n\\t\\r' FROM §), "
     "toJSONString(§))"
 )
+# How many nulls and empty objects the canonical form has lost goes into the digest with it: an argument given as null
+# is another call than one where it is left out.
+_NOTHINGS = "countMatches(§, 'null|\\\\{\\\\s*\\\\}')"
+_LOST = f"{_NOTHINGS} - {_NOTHINGS.replace('§', 'c')}"
+_DIGEST = (
+    f"arrayMap(c -> lower(hex(substring(SHA256(if({_LOST} = 0, c, concat(c, toString({_LOST})))), 1, 16))), "
+    f"[{_CANONICAL}])[1]"
+)
 _IS_REMOVED = f"(§ IN {tuple(_REMOVED)!r} OR startsWith(§, '{_SCRUBBED_PREFIX}'))"
 # Limits on the length of a value as people set them (OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT and its kin).
 _LIMITS = (128, 250, 255, 256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4095, 4096, 8000, 8192, 10000, 12000, 12800,
@@ -191,8 +199,10 @@ _RULES = {
     "clean": f"if({_IS_REMOVED}, '', §)",
     "removed": _IS_REMOVED,
     "list": "if(startsWith(§, '['), JSONExtract(§, 'Array(String)'), if(§ = '', [], [§]))",
-    "unwrapped": "[§, JSONExtractString(§)][1 + match(JSONExtractString(§), '^\\\\s*[{\\\\[]')]",
-    "digest": f"lower(hex(substring(SHA256({_CANONICAL}), 1, 16)))",
+    # Of anything but a string JSONExtractString gives the text anew, which is another text for large numbers.
+    "unwrapped": "[§, JSONExtractString(§)]["
+    "1 + (startsWith(trimLeft(§), '\"') AND match(JSONExtractString(§), '^\\\\s*[{\\\\[]'))]",
+    "digest": _DIGEST,
     "truncated": _IS_TRUNCATED,
     "scrubbed_inside": f"multiSearchAny(§, {[_SCRUBBED_PREFIX, *_REMOVED]!r})",
 }

@@ -70,7 +70,7 @@ def _merged_runs(store: Store, report: Report, traces: list[str]) -> set[str]:
         "DELETE FROM run_traces WHERE (trace_id, run_id) IN arrayZip({traces:Array(String)}, {runs:Array(String)})",
         pairs,
     )
-    store.command("DELETE FROM runs WHERE run_id IN {runs:Array(String)}", {"runs": merged})
+    store.command("DELETE FROM runs WHERE run_id IN (SELECT arrayJoin({runs:Array(String)}))", {"runs": merged})
     return set(merged)
 
 

@@ -9,4 +9,4 @@ SELECT
         SpanAttributes['gen_ai.tool.call.result'], SpanAttributes['langfuse.observation.output'],
         SpanAttributes['output.value']]) AS result
 FROM otel_traces FINAL
-WHERE TraceId IN {traces:Array(String)} AND SpanId IN {spans:Array(String)}
+WHERE TraceId IN (SELECT arrayJoin({traces:Array(String)})) AND SpanId IN (SELECT arrayJoin({spans:Array(String)}))

@@ -3,5 +3,5 @@ SELECT
     trace_id, span_id, position, op, store, key, version, version_kind, parents, blind, ordinal, digest,
     status AS write_status, epoch, watermark
 FROM $memory_ops
-WHERE empty({wanted:Array(String)}) OR trace_id IN {wanted:Array(String)}
+WHERE empty({wanted:Array(String)}) OR trace_id IN (SELECT arrayJoin({wanted:Array(String)}))
 ORDER BY trace_id, span_id, position

@@ -13,5 +13,5 @@ SELECT
     validation, validation_verdict, destination, message_id, http_method, http_status, db_operation,
     link_traces, link_spans, code_file, code_line, dropped_attributes, remote_parent
 FROM $steps
-WHERE empty({wanted:Array(String)}) OR trace_id IN {wanted:Array(String)}
+WHERE empty({wanted:Array(String)}) OR trace_id IN (SELECT arrayJoin({wanted:Array(String)}))
 ORDER BY start_ns, trace_id, seq, span_id

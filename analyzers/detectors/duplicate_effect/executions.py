@@ -239,11 +239,10 @@ class Payloads:
 
         Frameworks hand a tool's error to the model as its result and leave the status unset.
         """
-        self.load(executions)
-        return [
-            replace(e, outcome="failed") if e.applied and e.outcome_source == "status" and self._is_error(e) else e
-            for e in executions
-        ]
+        presumed = [e for e in executions if e.applied and e.outcome_source == "status"]
+        self.load(presumed)
+        failed = {e.row for e in presumed if self._is_error(e)}
+        return [replace(e, outcome="failed") if e.row in failed else e for e in executions]
 
     def _is_error(self, execution: Execution) -> bool:
         return bool(_ERROR_RESULT.match(self.result(execution)))

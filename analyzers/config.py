@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -69,14 +70,19 @@ def parse_skew(text: str) -> float | None:
 def load_config(path: str | Path | None = None, known: Mapping[str, tuple[str, ...]] | None = None) -> Config:
     """Read the settings from *path*, else from `driftline.toml` or `pyproject.toml` in this folder, else the defaults.
 
+    Over the file goes the environment: each setting is a variable, too, as `DRIFTLINE_FAIL_ON`.
     *known* maps each detector to its anomalies, so that a name that matches nothing is an error, never ignored.
 
     Raises:
         InvalidConfig: the file is missing, no TOML, or holds an unknown setting.
     """
     file = Path(path) if path else _find()
-    if file is None:
-        return Config()
+    said = _parse(str(file), file.parent, _read(file), known or {}) if file else {}
+    over = _parse("the environment", Path(), _from_environment(), known or {})
+    return Config(**{**said, **over, "severity": {**said.get("severity", {}), **over.get("severity", {})}})
+
+
+def _read(file: Path) -> Mapping[str, Any]:
     try:
         data: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -84,8 +90,21 @@ def load_config(path: str | Path | None = None, known: Mapping[str, tuple[str, .
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"the config {file} is not valid TOML: {error}", "mend that line") from error
     if file.name == "pyproject.toml":
-        data = _table(_table(data, "tool", str(file)), "driftline", f"{file}: tool")
-    return _parse(file, data, known or {})
+        return _table(_table(data, "tool", str(file)), "driftline", f"{file}: tool")
+    return data
+
+
+def _from_environment() -> dict[str, Any]:
+    """Settings said by `DRIFTLINE_…` variables; `DRIFTLINE_SEVERITY` is a list such as `stale_context=info,…`."""
+    said: dict[str, Any] = {
+        name: value for name in _SETTINGS if (value := os.environ.get(f"DRIFTLINE_{name.upper()}", ""))
+    }
+    if said.get("loop_min", "").isdecimal():
+        said["loop_min"] = int(said["loop_min"])
+    if "severity" in said:
+        rules = [rule.partition("=") for rule in said["severity"].split(",") if rule.strip()]
+        said["severity"] = {name.strip(): word.strip() for name, _, word in rules}
+    return said
 
 
 def _find() -> Path | None:
@@ -97,46 +116,50 @@ def _find() -> Path | None:
     return None
 
 
-def _parse(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> Config:
+def _parse(where: str, folder: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """The fields of `Config` that *data* speaks of; files it names lie relative to *folder*."""
     for name in data:
-        _expect(name, _SETTINGS, f"{file}: unknown setting {name!r}")
-    fail_on = data.get("fail_on", "error")
-    _expect(fail_on, SEVERITIES, f"{file}: fail_on = {fail_on!r} is no severity")
-    loop_min = data.get("loop_min", 4)
-    if not isinstance(loop_min, int) or isinstance(loop_min, bool) or loop_min < 2:
-        raise InvalidConfig(f"{file}: loop_min = {loop_min!r}", "use a whole number of at least 2")
-    catalog = data.get("catalog", "")
-    if not isinstance(catalog, str):
-        raise InvalidConfig(f"{file}: catalog = {catalog!r}", 'use the path of a file: catalog = "tools.toml"')
-    return Config(
-        fail_on=fail_on,
-        skew_ms=_skew(file, data.get("skew", "auto")),
-        catalogue=load_catalogue(file.parent / catalog) if catalog else Catalogue(),
-        severity=_severities(file, data, known),
-        loop_min=loop_min,
-    )
+        _expect(name, _SETTINGS, f"{where}: unknown setting {name!r}")
+    found: dict[str, Any] = {}
+    if "fail_on" in data:
+        found["fail_on"] = data["fail_on"]
+        _expect(found["fail_on"], SEVERITIES, f"{where}: fail_on = {data['fail_on']!r} is no severity")
+    if "loop_min" in data:
+        found["loop_min"] = value = data["loop_min"]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 2:
+            raise InvalidConfig(f"{where}: loop_min = {value!r}", "use a whole number of at least 2")
+    if "catalog" in data:
+        if not isinstance(data["catalog"], str):
+            what = f"{where}: catalog = {data['catalog']!r}"
+            raise InvalidConfig(what, 'use the path of a file: catalog = "tools.toml"')
+        found["catalogue"] = load_catalogue(folder / data["catalog"])
+    if "skew" in data:
+        found["skew_ms"] = _skew(where, data["skew"])
+    if "severity" in data:
+        found["severity"] = _severities(where, data, known)
+    return found
 
 
-def _skew(file: Path, value: Any) -> float | None:
+def _skew(where: str, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise InvalidConfig(f"{file}: skew = {value!r}", 'use "auto", or a duration such as "100ms"')
+        raise InvalidConfig(f"{where}: skew = {value!r}", 'use "auto", or a duration such as "100ms"')
     try:
         return parse_skew(str(value))
     except InvalidConfig as error:
-        raise InvalidConfig(f"{file}: skew: {error.what}", error.todo) from error
+        raise InvalidConfig(f"{where}: skew: {error.what}", error.todo) from error
 
 
-def _severities(file: Path, data: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def _severities(where: str, data: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Severities by detector or `detector.anomaly`, as `[severity]` says."""
     rules: dict[str, Any] = {}
-    for name, value in _table(data, "severity", str(file)).items():
-        rules.update({f"{name}.{anomaly}": word for anomaly, word in value.items()} if isinstance(value, dict) else {})
-        rules.update({} if isinstance(value, dict) else {name: value})
+    for name, value in _table(data, "severity", where).items():
+        one = {f"{name}.{anomaly}": word for anomaly, word in value.items()} if isinstance(value, dict) else None
+        rules.update({name: value} if one is None else one)
     names = [*known, *(f"{detector}.{anomaly}" for detector, all_of in known.items() for anomaly in all_of)]
     for rule, word in rules.items():
         if known:
-            _expect(rule, names, f"{file}: severity: {rule!r} names no detector or anomaly")
-        _expect(word, (*SEVERITIES, "off"), f"{file}: severity of {rule} = {word!r} is no severity")
+            _expect(rule, names, f"{where}: severity: {rule!r} names no detector or anomaly")
+        _expect(word, (*SEVERITIES, "off"), f"{where}: severity of {rule} = {word!r} is no severity")
     return rules
 
 

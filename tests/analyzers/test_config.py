@@ -129,3 +129,40 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_tool_that_is_no_table_in_pyproject(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="is not a table"):
         _load(tmp_path, "tool = 1", "pyproject.toml")
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tools.toml").write_text('[a.charge]\neffect = "write"\n')
+    for name, value in {
+        "FAIL_ON": "info",
+        "SKEW": "5ms",
+        "LOOP_MIN": "9",
+        "CATALOG": str(tmp_path / "tools.toml"),
+        "SEVERITY": "stale_context=info, duplicate_effect.loop=off",
+    }.items():
+        monkeypatch.setenv(f"DRIFTLINE_{name}", value)
+    config = _load(
+        tmp_path, 'fail_on = "error"\nskew = "1s"\n[severity]\nstale_context = "off"\nduplicate_effect = "info"\n'
+    )
+    assert (config.fail_on, config.skew_ms, config.loop_min) == ("info", 5.0, 9)
+    assert list(config.catalogue.tools) == ["charge"]
+    assert config.severity == {"stale_context": "info", "duplicate_effect": "info", "duplicate_effect.loop": "off"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("FAIL_ON", "eror", "the environment: fail_on = 'eror' is no severity"),
+        ("LOOP_MIN", "many", "the environment: loop_min = 'many'"),
+        ("SKEW", "soon", "the environment: skew: 'soon' is no clock skew"),
+        ("SEVERITY", "stale=off", "the environment: severity: 'stale' names no detector"),
+        ("SEVERITY", "stale_context", "the environment: severity of stale_context = '' is no severity"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str
+) -> None:
+    monkeypatch.setenv(f"DRIFTLINE_{name}", value)
+    with pytest.raises(InvalidConfig) as error:
+        _load(tmp_path, "")
+    assert what in error.value.what

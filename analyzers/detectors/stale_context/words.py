@@ -58,20 +58,21 @@ def explanation(evidence: Mapping[str, Any]) -> Explanation:
     else:
         then = [f"W ended {evidence['margin_ms']} ms more than their clocks may differ before {label} began"]
     then += [f"not proved: {doubt}" for doubt in evidence["doubts"]]
-    return Explanation(let, tuple(then), _however(evidence, label))
+    return Explanation(let, tuple(then), _however(evidence))
 
 
 def _step(hop: Mapping[str, Any]) -> str:
     return f"{hop['from']['what']} before {hop['to']['what']}"
 
 
-def _however(evidence: Mapping[str, Any], label: str) -> str:
-    seen, newer = evidence["observed"], evidence["newer"]
+def _however(evidence: Mapping[str, Any]) -> str:
+    """Lists show it without the argument above it, so it names the reader, not the argument's letter."""
+    reader, seen, newer = evidence["reader"], evidence["observed"], evidence["newer"]
     if evidence["deleted"]:
-        return f"{label} went on with {seen}, which {newer} had deleted"
+        return f"{reader} went on with {seen}, which {newer} had deleted"
     behind = evidence["versions_behind"]
     way = "before anything was written" if seen == INIT else f"{behind} version{'s' if behind > 1 else ''} behind"
-    return f"{label} went by the state {way}: {newer} was there to be known"
+    return f"{reader} went by the state {way}: {newer} was there to be known"
 
 
 def _replaced(evidence: Mapping[str, Any]) -> str:

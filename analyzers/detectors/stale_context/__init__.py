@@ -25,7 +25,7 @@ from driftline.analyzers.detector import Detector
 from driftline.analyzers.detectors.stale_context.causes import one_a_cause
 from driftline.analyzers.detectors.stale_context.evidence import Spans, finding_of
 from driftline.analyzers.detectors.stale_context.judge import Judge
-from driftline.analyzers.detectors.stale_context.touches import touches, unversioned
+from driftline.analyzers.detectors.stale_context.touches import touches, unversioned, without_key
 from driftline.analyzers.finding import NotChecked, Verdict
 from driftline.analyzers.lineage import lineages
 from driftline.analyzers.memory_history import MemoryHistory, ordered_versions
@@ -43,8 +43,9 @@ _NAME = "stale_context"
 def analyse(record: Record, config: Config) -> Verdict:
     """Judge a record: every read, derivation and effect that touched a version."""
     history = MemoryHistory(record)
+    keyless = _counted(without_key(record), "memory read", "named no key (driftline.memory.keys)")
     if history.ops.is_empty():
-        return Verdict()
+        return Verdict(not_checked=tuple(keyless))
     order = HappensBefore(record, history)
     found, uses, unjudged = _judged(record, config, history, order)
     if named_by_id(record.spans):
@@ -57,6 +58,7 @@ def analyse(record: Record, config: Config) -> Verdict:
     return Verdict(
         findings=tuple(finding_of(spans, stale, others) for stale, others in kept),
         not_checked=(
+            *keyless,
             *_counted(unversioned(history), "memory read", "carried no version that orders anything"),
             *_counted(
                 uses.filter(pl.col("version") == "").group_by("run").len(),

@@ -56,4 +56,8 @@ SELECT arrayJoin([receiver, sender]) AS trace_id FROM seen WHERE (SELECT count()
 UNION DISTINCT
 SELECT trace_id FROM $memory_ops WHERE op = 'read' AND (version = '' OR version_kind IN ('digest', 'none'))
 UNION DISTINCT
+SELECT trace_id FROM $steps
+WHERE kind = 'memory' AND operation = 'read_memory'
+    AND (trace_id, span_id) NOT IN (SELECT trace_id, span_id FROM $memory_ops WHERE op = 'read')
+UNION DISTINCT
 SELECT trace_id FROM $steps WHERE arrayExists(reference -> endsWith(reference, '@'), used)

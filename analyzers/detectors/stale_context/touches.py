@@ -73,6 +73,12 @@ def unversioned(history: MemoryHistory) -> pl.DataFrame:
     return history.reads.filter((pl.col("op") == "read") & ~ordered_versions()).group_by("run").len()
 
 
+def without_key(record: Record) -> pl.DataFrame:
+    """Reads that do not say of what, by run: columns `run`, `len`. A search without keys has found nothing."""
+    reads = record.spans.filter((pl.col("operation") == "read_memory") & (pl.col("status") != "error"))
+    return reads.join(record.memory.select("row"), on="row", how="anti").group_by("run").len()
+
+
 def _reads(history: MemoryHistory) -> pl.DataFrame:
     return (
         history.reads.filter(ordered_versions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,13 @@ DataOption = Annotated[
     ),
 ]
 DEFAULT_DATA = "./driftline-data"
+
+
+def data_option(data: str) -> str:
+    """What a command that is suggested needs to find the same store; the URL of a server may hold a password."""
+    if data in (DEFAULT_DATA, os.environ.get("DRIFTLINE_DATA")):
+        return ""
+    return " --data URL" if is_url(data) else f" --data {shlex.quote(data)}"
 
 
 class PortInUse(DriftlineError):

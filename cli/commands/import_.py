@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption
+from driftline.cli.context import DEFAULT_DATA, DataOption, data_option
 
 if TYPE_CHECKING:
     from driftline.analyzers import Config
@@ -107,15 +107,16 @@ def _import(requests: _Requests, data: str, out: str | None, fmt: str, settings:
 
 
 def _text(delivered: Delivered, data: str) -> str:
+    from driftline.analyzers.groups import group_findings
+    from driftline.cli.formats.summary import found
+
     head = f"imported {_count(delivered.traces, 'run')}, {_count(delivered.spans, 'span')} into {delivered.where}"
     if delivered.server:
         return f"{head}\n  the server judges them in a moment: {delivered.server.web}"
     if delivered.report is None:
         return head
-    findings = delivered.report.findings
-    counts = {word: sum(f.severity == word for f in findings) for word in ("error", "warning", "info")}
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no findings"
-    option = "" if data == DEFAULT_DATA else f" --data {data}"
+    said = found(delivered.report, group_findings(delivered.report))
+    option = data_option(data)
     return f"{head}\n  {said}: see `driftline report{option}` and `driftline up{option}`"
 
 

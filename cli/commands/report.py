@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from driftline.cli import exit_codes
-from driftline.cli.context import DEFAULT_DATA, DataOption, reading, running_server
+from driftline.cli.context import DEFAULT_DATA, DataOption, data_option, reading, running_server
 from driftline.cli.options import CatalogFile, ConfigFile, ReportFormat, Since, Skew, expect_format, moment
 from driftline.cli.terminal import progress, render_shown, write
 
@@ -32,6 +32,7 @@ def report(
     """
     from driftline.analyzers import Scope, analyse
     from driftline.cli.formats import Shown
+    from driftline.cli.queries import ask
     from driftline.cli.settings import config_from
     from driftline.cli.sites import read_sites
 
@@ -43,8 +44,16 @@ def report(
         with progress() as say:
             found = analyse(store, scope, settings, say)
         sites = read_sites(store, found)
+        # What the server, or an import, has stored. Other settings than theirs find what has no page.
+        kept = {row["fingerprint"] for row in ask(store, "kept_findings")}
     shown = Shown(
-        found, fail_on=settings.fail_on, sites=sites, in_store=True, url=server.web if server else ""
-    )  # fmt: skip
+        found,
+        fail_on=settings.fail_on,
+        sites=sites,
+        in_store=True,
+        data=data_option(data),
+        kept=kept,
+        url=server.web if server else "",
+    )
     write(render_shown(shown, fmt))
     return exit_codes.CLEAN if exit_zero else exit_codes.exit_code(found)

@@ -6,7 +6,7 @@ Under `check --each` every file has its report. Formats whose readers want one d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
@@ -36,8 +36,8 @@ class Shown:
 
     *file*: the file it is about, where each is judged alone. *origin*: a file to hang findings on that have no place in
     the program. *fail_on*: the lowest severity that fails. *sites*: the spans of its findings by (trace id, span id);
-    under (trace id, '') the beginning of the run. *in_store*: whether `driftline show` finds its findings. *url*: the
-    server's pages.
+    under (trace id, '') the beginning of the run. *in_store*: whether it is about a store, *data*: the
+    option that names it; `driftline show` finds the findings in *kept* (None = all). *url*: the server's pages.
     """
 
     report: Report
@@ -46,6 +46,8 @@ class Shown:
     fail_on: Severity = "error"
     sites: Mapping[tuple[str, str], Site] = field(default_factory=dict)
     in_store: bool = False
+    data: str = ""
+    kept: Collection[str] | None = None
     url: str = ""
 
     def fails(self, severity: str) -> bool:
@@ -56,9 +58,11 @@ class Shown:
 
     def see(self, fingerprint: str) -> str:
         """Where to read on about a finding; '' when there is nothing behind it."""
+        if self.kept is not None and fingerprint not in self.kept:
+            return ""
         if self.url:
             return f"{self.url}/findings/{fingerprint}"
-        return f"driftline show {fingerprint}" if self.in_store else ""
+        return f"driftline show {fingerprint}{self.data}" if self.in_store else ""
 
 
 def render(shown: Shown, fmt: str) -> str:

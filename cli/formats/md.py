@@ -74,7 +74,7 @@ def _row(group: FindingGroup, shown: Shown) -> str:
     finding = group.first
     place = place_of(finding, shown)
     where = code(f"{place.file}:{place.line}") if finding.source else ""
-    see = f"[{group.id}]({shown.see(group.id)})" if shown.url else group.id
+    see = f"[{group.id}]({shown.see(group.id)})" if shown.url and shown.see(group.id) else group.id
     what = f"**{see}** {escape(finding.title)}"
     grade = finding.grade.replace("_", " ")
     return f"| {group.severity} | {what} | {escape(where_found(group))} | {grade} | {where} |\n"

@@ -126,7 +126,7 @@ def _result(group: FindingGroup, shown: Shown, numbers: dict[str, int]) -> dict[
     }
     if finding.spans:
         result["codeFlows"] = [_code_flow(finding, shown, place)]
-    if shown.url:
+    if shown.url and shown.see(group.id):
         result["hostedViewerUri"] = shown.see(group.id)
     return result
 

@@ -40,10 +40,10 @@ def render(shown: Shown, *, width: int = 120, colour: bool = False) -> str:
     )
     groups = group_findings(report)
     console.print(_headline(report, groups))
-    brief = shown.in_store and len(groups) > _WHOLE_ARGUMENTS
+    many = len(groups) > _WHOLE_ARGUMENTS
     for group in groups:
         console.print()
-        _print_group(console, group, shown, brief=brief)
+        _print_group(console, group, shown, brief=many and bool(shown.see(group.id)))
     _print_not_checked(console, report)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 

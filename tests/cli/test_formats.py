@@ -48,6 +48,17 @@ def test_text_is_brief_where_the_argument_is_one_command_away() -> None:
     assert (6, 6) == (whole.count("\n    however"), whole.count("\n    let"))
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_finding_the_store_does_not_hold_is_not_linked(fmt: str) -> None:
+    """Judged by other settings than the server's, a record may show a defect that has no page; its argument stays."""
+    six = report(*(finding(number) for number in range(6)))
+    held = [found.id for found in six.findings[:2]]
+    said = render(Shown(six, in_store=True, kept=held, url="http://pages"), fmt)
+    assert set(re.findall(r"http://pages/findings/([A-Z]+-\w+)", said)) == (set() if fmt == "json" else set(held))
+    if fmt == "text":
+        assert said.count("\n    let") == 4
+
+
 def test_markdown_stays_under_the_limit_and_says_so() -> None:
     """GitHub drops what is too long: the worst are shown, and how many of how many."""
     said = md.render(Shown(MANY))

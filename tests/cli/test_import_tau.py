@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -236,6 +237,19 @@ def test_import_stores_judges_and_adds_nothing_when_repeated(tmp_path: Path) -> 
     listed = json.loads(driftline("runs", "--data", data, "--format", "json").stdout)
     assert sorted(run["run_id"] for run in listed) == ["tau-hotel-0-0", "tau-hotel-0-1", "tau-hotel-1-0"]
     assert {run["run_id"]: run["spans"] for run in listed}["tau-hotel-0-0"] == len(spans(oracle=read_oracle(ORACLE)))
+
+
+def test_what_is_suggested_next_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import counts what the report counts; the report says how to read on, whatever folder the data is in."""
+    monkeypatch.setenv("COLUMNS", "400")
+    data = tmp_path / "my data"
+    said = driftline("import", "tau", RECORDING, "--catalog", TOOLS, "--data", data).stdout
+    shown = driftline("report", "--data", data).stdout
+    assert shown.split("  ")[1].strip() in said
+    see = [line.split(maxsplit=1)[1] for line in shown.splitlines() if line.split()[:1] == ["see"]]
+    assert see
+    for command in see:
+        assert driftline(*shlex.split(command)[1:]).returncode == 0, command
 
 
 def test_a_double_booking_names_the_pair_that_stays_live(tmp_path: Path) -> None:

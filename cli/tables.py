@@ -11,6 +11,8 @@ from typing import Any
 from driftline.cli.formats.plain import one_line
 from driftline.cli.terminal import colour, width, write
 
+_ID = 40  # characters of an id: a UUID has 36
+
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: dict[str, str], fmt: str, empty: str) -> None:
     """Print *rows*; *columns* maps a member to its heading; *empty*: what to say when there are none."""
@@ -33,8 +35,10 @@ def _table(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+    for place, (name, heading) in enumerate(columns.items()):
+        # An id is copied whole, or not at all; one nobody would copy may be folded.
+        whole = place == 0 and all(len(_text(row.get(name))) <= _ID for row in rows)
+        table.add_column(heading, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(_text(row.get(name))) for name in columns))
     out = io.StringIO()

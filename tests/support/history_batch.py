@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import history_renaming
 from history_otlp import framed
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from shared_store import fresh_store
@@ -52,7 +53,7 @@ class Said:
         return frozenset(span for role, span in self.spans if role in _ACTING)
 
     def __str__(self) -> str:
-        return f"{self.grade} {self.detector}.{self.anomaly} {self.run} {self.subject}: {self.title}"
+        return f"{self.id} {self.grade} {self.detector}.{self.anomaly} {self.run} {self.subject}: {self.title}"
 
 
 @dataclass
@@ -86,8 +87,8 @@ def judge_each(
 
 
 def prefix_of(number: int) -> str:
-    """The names of history *number* begin with this."""
-    return f"h{number}~"
+    """The names of history *number* begin with this: letters only, for a number counts as what changes run by run."""
+    return "h" + "".join(chr(97 + int(digit)) for digit in str(number)) + "~"
 
 
 def apart(
@@ -143,7 +144,11 @@ def _other_id(trace_id: bytes, prefix: str) -> bytes:
 
 def _said(finding: Finding, prefix: str, owner: dict[str, tuple[int, str]]) -> Said:
     def plain(text: str) -> str:
-        return text.replace(prefix, "")
+        return history_renaming.plain(text).replace(prefix, "")
+
+    at_home = replace(
+        finding, workflow=plain(finding.workflow), signature=tuple(plain(part) for part in finding.signature)
+    )
 
     return Said(
         detector=finding.detector,
@@ -153,6 +158,6 @@ def _said(finding: Finding, prefix: str, owner: dict[str, tuple[int, str]]) -> S
         run=owner[finding.run_id][1] if finding.run_id in owner else plain(finding.run_id),
         subject=plain(finding.subject),
         title=plain(finding.title),
-        id=finding.id,
+        id=at_home.id,
         spans=frozenset((span.role, int(span.span_id, 16)) for span in finding.spans),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from histories import HistorySpan, parse, requests
 from history_batch import Judged, Said, judge_each
+from history_renaming import renamed
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from driftline.analyzers import Config
@@ -36,7 +37,7 @@ class Telling:
     unseen: bool = False
 
 
-LAWS = ("losses", "retellings", "clocks")
+LAWS = ("losses", "retellings", "names", "clocks")
 
 
 def tellings(text: str, seed: int, laws: Sequence[str] = LAWS) -> list[Telling]:
@@ -47,6 +48,8 @@ def tellings(text: str, seed: int, laws: Sequence[str] = LAWS) -> list[Telling]:
         found += [*_losses(text, dice), *_open_copies(text)]
     if "retellings" in laws:
         found += _retellings(text, dice)
+    if "names" in laws:
+        found += _other_names(text, dice)
     if "clocks" in laws:
         found += _clocks(text, dice)
     return found
@@ -162,6 +165,12 @@ def _retellings(text: str, dice: random.Random) -> Iterable[Telling]:
     yield Telling("doubling spans", f"spans {sorted(some)}", requests(text, double=some), same=True)
     for seed in (dice.randrange(1000), dice.randrange(1000)):
         yield Telling("shuffling arrival", f"seed {seed}", requests(text, shuffle=seed), same=True)
+
+
+def _other_names(text: str, dice: random.Random) -> Iterable[Telling]:
+    for seed in (dice.randrange(1000), dice.randrange(1000)):
+        other = [renamed(request, seed) for request in requests(text)]
+        yield Telling("other names", f"seed {seed}", other, same=True)
 
 
 def _clocks(text: str, dice: random.Random) -> Iterable[Telling]:

@@ -173,7 +173,8 @@ def request_from(data: Any) -> ExportTraceServiceRequest:
         _ids_to_base64(data)
         request = ExportTraceServiceRequest()
         ParseDict(data, request, ignore_unknown_fields=True, max_recursion_depth=200)
-    except (ParseError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (ParseError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, SystemError) as error:
+        # SystemError: what protobuf makes of a member whose name is a lone surrogate.
         raise UnreadableBody(f"the JSON is not an OTLP trace request: {error}", "see opentelemetry-proto") from error
     return request
 

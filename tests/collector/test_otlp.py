@@ -95,6 +95,7 @@ NO_REQUESTS: list[str] = [
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": 1e30}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": "a", "value": "bare"}]}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": "a", "value": {"intValue": "x"}}]}]}]}]}',
+    '{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": Infinity}]}]}]}', '{"resourceSpans": ["\\ud800"]}',
     '{"a":' * 100_000,
     "\x00", "\ufeff{}x",
 ]  # fmt: skip

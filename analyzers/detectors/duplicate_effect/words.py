@@ -61,6 +61,7 @@ def explanation(anomaly: str, grade: str, evidence: Mapping[str, Any]) -> Explan
     then.extend(_undone(evidence))
     if evidence["tokens_between"]:
         then.append(f"From the first to the last of them {evidence['tokens_between']} tokens were used.")
+    then.extend(f"Not proved: {doubt}." for doubt in evidence["doubts"])
     return Explanation(tuple(let), tuple(then), _however(anomaly, grade, evidence))
 
 

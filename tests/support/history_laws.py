@@ -26,8 +26,8 @@ _BOUND_MS = 50
 class Telling:
     """Another telling of a history. *same*: it must say the same; else it must say nothing definite that is new.
 
-    *unseen*: it lacks all that a process did and that no message announced. Nothing can miss that, so an absence that
-    is concluded from the rest (`partial_completion` says so under its limits) is not held against it.
+    *unseen*: it lacks all that a process did and that no message without a receipt announces. Nothing can miss that,
+    so an absence that is concluded from the rest (`partial_completion` says so under its limits) is not held against it.
     """
 
     law: str
@@ -142,12 +142,14 @@ def _losses(text: str, dice: random.Random) -> Iterable[Telling]:
 
 
 def _leaves_no_trace(spans: Sequence[HistorySpan], drop: set[int]) -> bool:
-    """Whether the outermost span of some process is among *drop*, and no message that stays tells of it."""
+    """Whether the outermost span of some process is among *drop*, and no message that lacks its receipt tells of it."""
     gone = {id(spans[place]) for place in drop}
+    taken = {id(span.link) for span in spans if span.what == "process" and span.link and id(span) not in gone}
+    missed = {id(span) for span in spans if span.what == "send" and id(span) not in gone | taken}
     return any(
         id(span) in gone
         and (span.parent is None or span.parent.process != span.process)
-        and not (span.what == "process" and span.link is not None and id(span.link) not in gone)
+        and not (span.what == "process" and id(span.link) in missed)
         for span in spans
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,12 +19,13 @@ class Losses:
     """What of a record would be missed.
 
     Inside the outermost span of a process a lost span leaves a gap in the logical clock. A lost receipt leaves a
-    message without one. Another run, or a process that was called by other means, can be lost without a trace.
+    message without one. Another run, a process that was called by other means, or one of two that took the same
+    message, can be lost without a trace.
     """
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._spans = record.spans.select("trace_id", "span_id", "kind", "proc", "link_traces", "link_spans")
+        self._spans = record.spans.select("row", "trace_id", "span_id", "kind", "proc", "link_traces", "link_spans")
 
     def would_show(self, execution: Execution, beside: Iterable[Execution]) -> bool:
         """Whether the run of *beside* would be known to lack *execution* if nothing of it had arrived."""
@@ -36,7 +39,7 @@ class Losses:
                 return True
             if root not in seen:
                 seen.add(root)
-                fresh.extend(self._outermost(row) for row in self._senders(root))
+                fresh.extend(self._outermost(row) for row in self._senders.get(root, ()))
         return False
 
     def _outermost(self, row: int) -> int:
@@ -49,13 +52,17 @@ class Losses:
             row = above
         return row
 
-    def _senders(self, row: int) -> list[int]:
-        """The sends whose message the receipt *row* took."""
-        if self._spans["kind"][row] != "process":
-            return []
-        links = pl.DataFrame(
-            {"trace_id": self._spans["link_traces"][row], "span_id": self._spans["link_spans"][row]},
-            schema={"trace_id": pl.String, "span_id": pl.String},
+    @cached_property
+    def _senders(self) -> dict[int, list[int]]:
+        """By receipt the sends that would lack one without it. Of two receipts of a message either can go unmissed."""
+        taken = (
+            self._spans.filter((pl.col("kind") == "process") & (pl.col("link_spans").list.len() > 0))
+            .explode("link_traces", "link_spans")
+            .select("row", trace_id="link_traces", span_id="link_spans")
         )
-        sent = self._spans.with_row_index("row").filter(pl.col("kind") == "send")
-        return [int(row) for row in sent.join(links, on=["trace_id", "span_id"], how="semi")["row"]]
+        sent = self._spans.filter(pl.col("kind") == "send").select("trace_id", "span_id", send="row")
+        pairs = taken.join(sent, on=["trace_id", "span_id"]).select("row", "send").unique()
+        found: dict[int, list[int]] = defaultdict(list)
+        for row, send in pairs.filter(pl.len().over("send") == 1).iter_rows():
+            found[row].append(send)
+        return found

@@ -12,9 +12,9 @@ is `possible`, with each doubt, and where spans are known to be lost and nothing
 
 Limits: of one run, only what was declared is missed; what comparable runs usually do is not learned yet. Agents see
 errors and go on sensibly: a failed read is information at most, and what a model was shown is its to decide. A
-process that was reached by no message and all of whose spans were lost leaves no gap. Runs that are not over are not
-judged, and runs that say `partial`, `failed` or `cancelled` break no promise. More in
-docs/detectors/partial_completion.md.
+process that was reached by no message, or by one that others took as well, and all of whose spans were lost leaves no
+gap. Runs that are not over are not judged, and runs that say `partial`, `failed` or `cancelled` break no promise. More
+in docs/detectors/partial_completion.md.
 """
 
 from __future__ import annotations

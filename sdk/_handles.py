@@ -12,13 +12,14 @@ from opentelemetry.trace import Status, StatusCode
 
 from driftline import attributes as at
 from driftline._guard import guarded, strict, warn_once
-from driftline._payload import safe_text, safe_value, say_arguments, say_result, texts
+from driftline._payload import safe_text, safe_value, say_arguments, say_result, text_of, texts
 
 if TYPE_CHECKING:
     from driftline._operation import Operation
 
 OUTCOMES = ("complete", "partial", "failed", "cancelled")
 VERDICTS = ("pass", "fail", "error", "skipped")
+_LONGEST_WORD = 100
 
 
 class Handle:
@@ -70,13 +71,14 @@ class Handle:
 
     def _word(self, key: str, word: str, allowed: tuple[str, ...]) -> None:
         """Set one of the words of the vocabulary. Another word is a mistake, not a reason to stop the program."""
-        if word in allowed:
-            self.set(key, word)
+        said = text_of(word)
+        if said in allowed:
+            self.set(key, said)
             return
-        message = f"{key}: {word!r} is none of {', '.join(allowed)}"
+        message = f"{key}: {said[:_LONGEST_WORD]!r} is none of {', '.join(allowed)}"
         if strict():
             raise ValueError(message)
-        warn_once(message, "driftline: %s; it is left out", message)
+        warn_once(key, "driftline: %s; it is left out", message)
 
     def _has_said(self, key: str) -> bool:
         return key in self._late or key in self._first

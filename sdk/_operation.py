@@ -19,7 +19,7 @@ from driftline import _scope
 from driftline import attributes as at
 from driftline._guard import described, guarded, swallow
 from driftline._handles import Handle
-from driftline._payload import safe_text, safe_value
+from driftline._payload import safe_text, safe_value, text_of
 from driftline._process import instance_id, tick
 from driftline._settings import settings
 
@@ -249,4 +249,4 @@ def concept(make: Callable[..., Operation[Any]], first: Any) -> Any:
         return lambda function: make(name_of(function))(function)
     if callable(first) or isinstance(first, (staticmethod, classmethod)):
         return make(name_of(first))(first)
-    return make(first)
+    return make(first if type(first) is str else text_of(first))

@@ -117,6 +117,8 @@ def test_every_safe_value_can_be_encoded(value: Any) -> None:
 
 
 _EVERYWHERE: list[Callable[[Any], Any]] = [
+    driftline.tool,
+    driftline.run,
     lambda value: driftline.tool("t", targets=[value], used=[value], call_id=value),
     lambda value: driftline.tool("t", key=value, compensates=value, tool_call_id=value),
     lambda value: driftline.run("t", id=value, conversation=value, variant=value, parent_id=value),
@@ -139,6 +141,7 @@ def test_bad_values_never_raise_and_never_cost_the_span(
     """In production a value nothing can be done with costs that value at most: the span is there and can be encoded."""
     with make(value) as handle:
         handle.set("any", value)
+        handle.outcome(value)
         handle.fail(value)
     found = spans.all()
     assert len(found) == 1
@@ -157,6 +160,7 @@ def test_a_value_that_fails_when_read_costs_itself_only(spans: Recorded) -> None
     act(Evil())
     with driftline.tool("other", targets=["a"]) as call:
         call.set("thing", Evil())
+        call.outcome(Evil())  # type: ignore[arg-type]
         call.arguments(Evil())
         call.used(Evil())  # type: ignore[arg-type]
     assert spans.said("execute_tool act")["driftline.effect.outcome"] == "applied"

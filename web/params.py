@@ -38,7 +38,10 @@ def choice(request: Request, name: str, allowed: Iterable[str], default: str = "
         return default
     if value not in options:
         raise Trouble(
-            400, "Bad filter value", f"{name}={value} means nothing here.", f"Use one of {', '.join(options)}."
+            400,
+            "Bad filter value",
+            f"{name}={value[:_LONGEST]} means nothing here.",
+            f"Use one of {', '.join(options)}.",
         )
     return value
 
@@ -56,9 +59,14 @@ def whole(request: Request, name: str, default: int, least: int, most: int) -> i
     value = request.query_params.get(name, "")
     if not value:
         return default
-    if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+    # Python reads no number of thousands of digits.
+    digits = value.isascii() and value.isdigit() and len(value) < _LONGEST
+    if not digits or not least <= int(value) <= most:
         raise Trouble(
-            400, "Bad filter value", f"{name}={value} means nothing here.", f"Use a number from {least} to {most}."
+            400,
+            "Bad filter value",
+            f"{name}={value[:_LONGEST]} means nothing here.",
+            f"Use a number from {least} to {most}.",
         )
     return int(value)
 

@@ -128,6 +128,7 @@ def test_the_run_list_filters_sorts_and_pages(client: TestClient) -> None:
         ("status=great", "status=great"),
         ("page=-1", "page=-1"),
         ("page=99999999999999999999", "page=9999"),
+        ("page=" + "9" * 5000, "page=9999"),
         ("since=1y", "since=1y"),
         ("workflo=trip", "workflo"),
     ],

@@ -30,6 +30,7 @@ class _World:
     versions: dict[str, list[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    runs: dict[str, str] = field(default_factory=dict)
     open_lines: dict[str, list[_Line]] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     count: int = 0
@@ -49,6 +50,7 @@ def history(dice: random.Random, *, length: int = 12) -> str:
     if dice.random() < 0.25:
         world.lines.append(f"P9 run(order) run=r2{flag}")
         world.open_lines["P9"] = [_Line(0, "", "run")]
+        world.runs["P9"] = "r2"
     for _ in range(length):
         _step(world, flag)
     if dice.random() < 0.7:
@@ -99,7 +101,10 @@ def _receive(world: _World, flag: str, label: str = "") -> None:
     process = dice.choice(("P2", "P3", "P4"))
     label = label or dice.choice(world.labels)
     called = label.startswith("s")
-    text = f"{process} step(serve) parent={label}{flag}" if called else f"{process} process(q) #{label}{flag}"
+    sender = next(line for line in world.lines if line.endswith((f" #{label}", f" #{label}{flag}"))).split()[0]
+    run = "r2" if world.runs.get(sender) == "r2" else "r1"
+    world.runs[process] = run
+    text = f"{process} step(serve) parent={label}{flag}" if called else f"{process} process(q) run={run} #{label}{flag}"
     world.lines.append(text)
     world.open_lines[process] = [_Line(0, text, "step" if called else "process")]
 

@@ -27,7 +27,7 @@ class Telling:
     """Another telling of a history. *same*: it must say the same; else it must say nothing definite that is new.
 
     *unseen*: it lacks all that a process did and that no message without a receipt announces. Nothing can miss that,
-    so an absence that is concluded from the rest (`partial_completion` says so under its limits) is not held against it.
+    so an absence concluded from the rest (`partial_completion` says so under its limits) is not held against it.
     """
 
     law: str

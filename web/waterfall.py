@@ -5,7 +5,7 @@ A row is only made for what is sent. What is not sent is counted in its parent's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,7 @@ MOST_ROWS = 2000
 WINDOW = 500  # so many children of one parent are sent at a time
 COLOURS = 12
 _PREFIX = {"": "", "call": "call.", "same": "same."}
+Nodes = npt.NDArray[np.int64]
 _THINNEST = 0.15  # percent: what is shorter is still seen
 
 
@@ -107,23 +108,34 @@ class Waterfall:
             level = [int(child) for n in wanted for child in self.forest.children[n][:WINDOW]]
         for node in reveal:
             open_nodes.update(self.forest.ancestors(node))
-        out: list[Row] = []
-        self._emit(self.forest.roots, 1, open_nodes, set(reveal), out)
-        return out
+        return list(self._opened(open_nodes, set(reveal)))
 
     def below(self, node: int, start: int = 0) -> list[Row]:
         """The direct children of *node* from position *start* on, closed, at most `WINDOW`; *node* -1: the roots."""
         nodes = self.forest.children[node] if node >= 0 else self.forest.roots
         level = int(self.forest.depth[node]) + 2 if node >= 0 else 1
-        out: list[Row] = []
-        self._window(nodes, start, level, out, set(), set())
+        out = [row for row, _ in self._window(nodes, start, level, set())]
         if start + WINDOW < len(nodes):
             out.append(self._more(node, nodes, start + WINDOW, len(nodes), level))
         return out
 
-    def _emit(
-        self, nodes: npt.NDArray[np.int64], level: int, opened: set[int], reveal: set[int], out: list[Row]
-    ) -> None:
+    def _opened(self, opened: set[int], reveal: set[int]) -> Iterator[Row]:
+        """The roots and what is open under them, without calls inside calls: a record may nest as deep as it likes."""
+        ways = [self._siblings(self.forest.roots, 1, opened, reveal)]
+        while ways:
+            step = next(ways[-1], None)
+            if step is None:
+                ways.pop()
+                continue
+            row, under = step
+            yield row
+            if under is not None:
+                ways.append(self._siblings(under, row.level + 1, opened, reveal))
+
+    def _siblings(
+        self, nodes: Nodes, level: int, opened: set[int], reveal: set[int]
+    ) -> Iterator[tuple[Row, Nodes | None]]:
+        """The rows of *nodes*, each with what is to be shown under it; blocks without anything wanted stay away."""
         parent = int(self.forest.parent[nodes[0]]) if len(nodes) else -1
         wanted = opened | reveal
         skipped_from: int | None = None
@@ -133,26 +145,17 @@ class Waterfall:
                 skipped_from = start if skipped_from is None else skipped_from
                 continue
             if skipped_from is not None:
-                out.append(self._more(parent, nodes, skipped_from, start, level))
+                yield self._more(parent, nodes, skipped_from, start, level), None
                 skipped_from = None
-            self._window(nodes, start, level, out, opened, reveal)
+            yield from self._window(nodes, start, level, opened)
         if skipped_from is not None:
-            out.append(self._more(parent, nodes, skipped_from, len(nodes), level))
+            yield self._more(parent, nodes, skipped_from, len(nodes), level), None
 
-    def _window(
-        self,
-        nodes: npt.NDArray[np.int64],
-        start: int,
-        level: int,
-        out: list[Row],
-        opened: set[int],
-        reveal: set[int],
-    ) -> None:
+    def _window(self, nodes: Nodes, start: int, level: int, opened: set[int]) -> Iterator[tuple[Row, Nodes | None]]:
         for place, node in enumerate(nodes[start : start + WINDOW].tolist(), start=start + 1):
             is_open = node in opened and len(self.forest.children[node]) > 0
-            out.append(self._row(node, level, is_open, place, len(nodes)))
-            if is_open:
-                self._emit(self.forest.children[node], level + 1, opened, reveal, out)
+            row = self._row(node, level, is_open, place, len(nodes))
+            yield row, self.forest.children[node] if is_open else None
 
     def _row(self, node: int, level: int, is_open: bool, place: int, siblings: int) -> Row:
         first = int(self.forest.first[node])

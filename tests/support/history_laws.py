@@ -27,7 +27,8 @@ class Telling:
     """Another telling of a history. *same*: it must say the same; else it must say nothing definite that is new.
 
     *unseen*: it lacks all that a process did and that no message without a receipt announces. Nothing can miss that,
-    so an absence concluded from the rest (`partial_completion` says so under its limits) is not held against it.
+    so an absence concluded from the rest (`partial_completion` says so under its limits) is not held against it, nor is
+    a doubt that went with what was lost (another process had undone, or done something else, in between).
     """
 
     law: str
@@ -85,7 +86,7 @@ def broken(text: str, found: Judged, telling: Telling, said: Sequence[Said]) -> 
     if telling.same:
         lines, told = sorted(map(str, found.said)), sorted(map(str, said))
         return [] if lines == told else [f"{telling.law} ({telling.how})\n  said {told}\n  not  {lines}\n{text}"]
-    known = [finding for finding in found.said if finding.definite or not found.whole]
+    known = [finding for finding in found.said if finding.definite or not found.whole or telling.unseen]
     return [
         f"{telling.law} ({telling.how}) makes definite\n  {finding}\n  known {sorted(map(str, found.said))}\n{text}"
         for finding in said

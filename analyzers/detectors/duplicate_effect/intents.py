@@ -106,7 +106,7 @@ def _undeclared(members: list[Execution], compensations: Compensations, payloads
         alike = [
             (one, other)
             for one, other in combinations(standing[:50], 2)
-            if one.ended_before(other) and _alike(one, other, payloads)
+            if one.ended_before(other) and not _undo_different_calls(one, other) and _alike(one, other, payloads)
         ]
         rows = {e.row for pair in alike for e in pair}
         if rows:
@@ -177,6 +177,11 @@ def _alike(one: Execution, other: Execution, payloads: Payloads) -> bool:
         return False
     equal = len(paths) - len(changed)
     return not paths or equal / len(paths) >= (_ALIKE if brings_about else _NEARLY_EQUAL)
+
+
+def _undo_different_calls(one: Execution, other: Execution) -> bool:
+    """Whether each takes back a call of its own: two repairs, not one intent."""
+    return bool(one.compensates and other.compensates) and one.compensates != other.compensates
 
 
 def _another_thing(old: Any, new: Any, changed: Sequence[tuple[Any, Any]]) -> bool:

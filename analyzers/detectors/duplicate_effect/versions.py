@@ -77,9 +77,9 @@ def _with_spans(writes: pl.DataFrame, record: Record, calls: pl.DataFrame) -> pl
     held = calls.select(holder="row", holder_call=pl.col("call_id"), holder_key="effect_key", holder_tool="tool")
     return (
         writes.drop("trace_id", "span_id")
+        .with_columns(pl.Series("holder", holder))
         .join(spans, on="row", how="left", maintain_order="left")
         .filter(~pl.col("replayed"))
-        .with_columns(holder=pl.Series(holder) if writes.height == len(holder) else None)
         .join(held, on="holder", how="left", maintain_order="left")
         .with_columns(pl.col("holder_call", "holder_key", "holder_tool").fill_null(""))
     )

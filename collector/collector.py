@@ -45,6 +45,7 @@ class Stats:
     acknowledged: int = 0
     stored: int = 0
     rejected: int = 0
+    lost: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     log_bytes: int = 0
     waiting_segments: int = 0
@@ -79,7 +80,7 @@ class Collector:
     def start(self) -> None:
         """Begin; what an earlier process left in the log is stored first."""
         for segment in self._wal.closed_segments():
-            self._count(unstored=segment.read().spans)
+            self._count(unstored=segment.spans)
             self._segments.put(segment)
         for target in (self._write, self._drain):
             thread = threading.Thread(target=target, name=f"driftline-{target.__name__[1:]}", daemon=True)
@@ -140,7 +141,9 @@ class Collector:
         except Exception as error:
             self.refuse("disk")
             why = getattr(error, "strerror", None) or error
-            raise LogFull(f"the log cannot be written: {why}", "free disk space; retry later") from error
+            raise LogFull(
+                f"the log cannot be written: {why}", "see to the disk and the data folder; retry later"
+            ) from error
 
     def refuse(self, reason: str) -> None:
         """Count a request that was not taken."""
@@ -226,7 +229,9 @@ class Collector:
         while (segment := self._segments.get()) is not None:
             for wait in _waits():
                 try:
-                    contents = segment.read()
+                    contents = self._contents(segment)
+                    if contents is None:
+                        break
                     if contents.damaged:
                         self._dead.keep(segment.token, contents.damaged, "a record's checksum is wrong", "damaged")
                     stored = self._insert(segment.token, contents)
@@ -236,8 +241,19 @@ class Collector:
                     if self._stopping.wait(wait):
                         return
                 else:
-                    self._count(unstored=-contents.spans, stored=stored)
+                    self._count(unstored=-segment.spans, stored=stored)
                     break
+
+    def _contents(self, segment: Segment) -> Contents | None:
+        """What *segment* holds; None if somebody deleted it: nothing brings it back, nobody must wait for it."""
+        try:
+            return segment.read()
+        except FileNotFoundError:
+            pass
+        self._wal.forget(segment)
+        self._count(unstored=-segment.spans, lost=segment.spans)
+        _log.error("%d spans are lost: somebody deleted %s before it was stored", segment.spans, segment.path)
+        return None
 
     def _insert(self, token: str, contents: Contents) -> int:
         """Store a batch; if ClickHouse refuses it, its requests one by one, setting aside those it refuses again."""

@@ -11,6 +11,7 @@ acknowledged: the ones behind it are found again, and its bytes are handed out a
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -18,6 +19,7 @@ import threading
 import time
 import uuid
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,10 +50,12 @@ class Contents:
 
 @dataclass(frozen=True)
 class Segment:
-    """A closed part of the log. *token* identifies it for ever."""
+    """A closed part of the log: *spans* in *size* bytes. *token* identifies it for ever."""
 
     path: Path
     token: str
+    spans: int
+    size: int
 
     def read(self) -> Contents:
         """What it holds."""
@@ -67,6 +71,7 @@ class WriteAheadLog:
         self._file: int | None = None
         self._path: Path | None = None
         self._good = 0
+        self._spans = 0
         self._opened = 0.0
         self._lock = threading.Lock()
         self._size = 0
@@ -92,7 +97,8 @@ class WriteAheadLog:
 
     def closed_segments(self) -> list[Segment]:
         """The segments that wait to be stored, oldest first."""
-        return [Segment(path, path.name.removesuffix(SUFFIX)) for path in self._files() if path != self._path]
+        paths = [path for path in self._files() if path != self._path]
+        return [_segment(path, scan(path.read_bytes()).spans, path.stat().st_size) for path in paths]
 
     def append(self, payloads: list[tuple[bytes, int]]) -> None:
         """Write framed requests (with their span counts) and return when they are on disk.
@@ -107,36 +113,34 @@ class WriteAheadLog:
         try:
             _write_all(file, block)
             os.fsync(file)
+            if not os.fstat(file).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "somebody deleted the segment that is written to")
         except OSError:
             # After a failed fsync nobody knows what is on disk. Cut off what was not acknowledged, as far as that
             # works, and never write behind it.
             self._abandon(file)
             raise
         self._good += len(block)
+        self._spans += sum(spans for _, spans in payloads)
         self._grow(len(block))
 
     def rotate(self) -> Segment | None:
         """Close the segment that is written to; None when there is nothing in it."""
-        if self._file is not None:
-            os.close(self._file)
-        path, good = self._path, self._good
-        self._file, self._path, self._good = None, None, 0
-        if path is None:
-            return None
-        if not good:
-            path.unlink(missing_ok=True)
-            return None
-        return Segment(path, path.name.removesuffix(SUFFIX))
+        file, path, good, spans = self._file, self._path, self._good, self._spans
+        self._file, self._path, self._good, self._spans = None, None, 0, 0
+        with suppress(OSError):  # what counts was synced; an empty file that stays is a segment of nothing
+            if file is not None:
+                os.close(file)
+            if path is not None and not good:
+                path.unlink(missing_ok=True)
+        return _segment(path, spans, good) if path is not None and good else None
 
     def forget(self, segment: Segment) -> None:
-        """Remove a segment whose spans are stored."""
-        try:
-            size = segment.path.stat().st_size
-        except FileNotFoundError:
-            return
+        """Remove a segment whose spans are stored, or that somebody removed."""
         segment.path.unlink(missing_ok=True)
-        sync_folder(self.folder)
-        self._grow(-size)
+        with suppress(OSError):  # a file that comes back is inserted once more under its token, which adds nothing
+            sync_folder(self.folder)
+        self._grow(-segment.size)
 
     def _open(self) -> int:
         if self._file is None:
@@ -170,6 +174,10 @@ class WriteAheadLog:
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _segment(path: Path, spans: int, size: int) -> Segment:
+    return Segment(path, path.name.removesuffix(SUFFIX), spans, size)
 
 
 def scan(data: bytes) -> Contents:

@@ -12,6 +12,7 @@ from driftline.web.formats import compact, number
 _ALWAYS = (("received", "Requests"), ("acknowledged", "Spans acknowledged"))
 _WHEN_ANY = (
     ("rejected", "Spans left out, for want of valid ids"),
+    ("lost", "Spans lost, as somebody deleted their part of the log"),
     ("waiting_segments", "Batches waiting for the store"),
     ("dead_letters", "Batches set aside, refused by ClickHouse"),
 )

@@ -240,6 +240,27 @@ def test_a_full_disk_is_told_and_survived(collector: Made, monkeypatch: pytest.M
     assert running.stats()["refused"] == {"disk": 1}
 
 
+def test_a_segment_deleted_under_us_is_told_and_stops_nobody(
+    tmp_path: Path, collector: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is written into a deleted file is refused; what was deleted before it was stored is counted and logged."""
+    down = threading.Event()
+    down.set()
+    store = FakeStore(lambda _batch, _token: ConnectionError("ClickHouse is down") if down.is_set() else None)
+    running = collector(store)
+    running.submit(b"deleted", 3)
+    wait_for(lambda: bool(running.stats()["trouble"]))
+    for path in (tmp_path / "log").iterdir():
+        path.unlink()
+    down.clear()
+    running.submit(b"after", 1)
+    assert running.flush(60)
+    assert store.content == framed(b"after")
+    stats = running.stats()
+    assert (stats["acknowledged"], stats["stored"], stats["lost"], stats["log_bytes"]) == (4, 1, 3, 0)
+    assert "3 spans are lost: somebody deleted" in caplog.text
+
+
 def _no_space(*_: object) -> int:
     raise OSError(28, "No space left on device")
 

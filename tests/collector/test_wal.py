@@ -126,6 +126,20 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert WriteAheadLog(tmp_path).closed_segments() == []
 
 
+def test_what_is_written_into_a_deleted_file_is_not_acknowledged(log: WriteAheadLog) -> None:
+    """The file is still open, and every write into it would succeed, and be gone."""
+    log.append([ONE])
+    for path in log.folder.iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="somebody deleted"):
+        log.append([TWO])
+    log.rotate()
+    log.append([THREE])
+    second = log.rotate()
+    assert second is not None
+    assert second.read().records == (THREE,)
+
+
 @pytest.mark.parametrize("truncation_works", [True, False])
 def test_after_a_failed_sync_nothing_is_written_behind_it(
     log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch, truncation_works: bool

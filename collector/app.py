@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.applications import Starlette
@@ -37,6 +38,8 @@ def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> S
             return _refusal(error, content_type)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        except asyncio.CancelledError:  # the server ends, and will not wait any longer for the rest of the body
+            return _refusal(otlp.ShuttingDown("the collector is stopping", "retry later"), content_type)
         answer, kind = otlp.success(content_type, accepted.rejected, accepted.reason)
         return Response(answer, media_type=kind)
 

@@ -7,6 +7,7 @@ its own read-only mode.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from email.parser import BytesParser
@@ -16,7 +17,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -30,6 +31,7 @@ _NOT_SETTINGS = frozenset(
      "send_progress_in_http_headers", "http_headers_progress_interval_ms", "client_protocol_version", "session_check")
 )  # fmt: skip
 _READONLY = 164
+_CANCELLED = 394
 _MAX_BODY = 32 * 2**20
 
 
@@ -70,7 +72,12 @@ def create_interface(store: Store) -> Starlette:
     engine = _Engine(store.dsn.removeprefix("chdb://"))
 
     async def query(request: Request) -> Response:
-        body = await _read(request)
+        try:
+            body = await _read(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except asyncio.CancelledError:  # the server ends, and will not wait any longer for the rest of the query
+            return _failure("the server is stopping", _CANCELLED, 503)
         kind = request.headers.get("content-type", "")
         params = dict(request.query_params)
         if kind.startswith("multipart/form-data"):

@@ -107,7 +107,7 @@ def load_catalogue(path: str | Path) -> Catalogue:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidCatalogue(f"the catalogue {file} cannot be read: {error.strerror}", "check --catalog") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidCatalogue(f"the catalogue {file} is not valid TOML: {error}", "mend that line") from error
     tools = {group: _tools(str(file), {group: entry}) for group, entry in data.items()}
     found: dict[str, Tool] = {}

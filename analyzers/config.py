@@ -87,7 +87,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         data: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidConfig(f"the config {file} cannot be read: {error.strerror}", "check --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidConfig(f"the config {file} is not valid TOML: {error}", "mend that line") from error
     if file.name == "pyproject.toml":
         return _table(_table(data, "tool", str(file)), "driftline", f"{file}: tool")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -18,6 +19,9 @@ _EXTRA = "the driftline command needs the server extra: pip install 'driftline[s
 
 def main() -> int:
     """Run the command line; its exit code (see exit_codes)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us (`>&-`)
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we run
     try:
         with heeded():
             return _run()
@@ -32,7 +36,7 @@ def main() -> int:
         sys.stderr.write(f"driftline: {error}\n  {_EXTRA}\n")
         return exit_codes.USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence: say it briefly, keep the details
-        return _internal(error)
+        return _no_space(error) if _is_no_space(error) else _internal(error)
 
 
 def _run() -> int:
@@ -44,13 +48,38 @@ def _run() -> int:
     return run(sys.argv[1:])
 
 
+def _is_no_space(error: Exception) -> bool:
+    """Whether a disk is full: the output's, the store's, or that of the temporary files."""
+    return getattr(error, "errno", None) == errno.ENOSPC or "NOT_ENOUGH_SPACE" in str(error)
+
+
+def _no_space(error: Exception) -> int:
+    from driftline.cli.terminal import silence
+
+    silence()  # what waits to be printed would fail once more at exit
+    sys.stderr.write(
+        f"driftline: no space is left: {str(error).splitlines()[0]}\n"
+        "  free some, or choose another place: for the output, with --data, or with TMPDIR for temporary files\n"
+    )
+    return exit_codes.USAGE
+
+
 def _internal(error: Exception) -> int:
-    if os.environ.get("DRIFTLINE_DEBUG"):
+    name = "" if os.environ.get("DRIFTLINE_DEBUG") else _kept(traceback.format_exc())
+    if not name:
         traceback.print_exc()
     else:
-        handle, name = tempfile.mkstemp(prefix="driftline-error-", suffix=".txt")
-        os.close(handle)
-        Path(name).write_text(traceback.format_exc(), encoding="utf-8")
         first = (str(error).splitlines() or [""])[0]
         sys.stderr.write(f"driftline: internal error: {type(error).__name__}: {first}\n  details: {name}\n")
     return exit_codes.INTERNAL
+
+
+def _kept(details: str) -> str:
+    """The file *details* were written to; '' where none can be."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="driftline-error-", suffix=".txt")
+        os.close(handle)
+        Path(name).write_text(details, encoding="utf-8")
+    except OSError:
+        return ""
+    return name

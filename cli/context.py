@@ -92,10 +92,24 @@ def withdraw(data: Path) -> None:
     (data / _SERVER_FILE).unlink(missing_ok=True)
 
 
+def folder_of(data: str) -> Path:
+    """The folder *data* names, from the root.
+
+    Raises:
+        UnusableFolder: that cannot be told: no such user's home, a circle of links, a working folder that was deleted.
+    """
+    try:
+        return Path(data).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UnusableFolder(f"{data} cannot be found from here: {why}", "give the whole path with --data") from error
+
+
 def running_server(data: str) -> Server | None:
     """The server that has *data* open, if one runs."""
+    folder = folder_of(data)
     try:
-        said = json.loads((Path(data).expanduser() / _SERVER_FILE).read_text(encoding="utf-8"))
+        said = json.loads((folder / _SERVER_FILE).read_text(encoding="utf-8"))
         server = Server(**said)
     except (OSError, ValueError, TypeError):
         return None
@@ -112,7 +126,7 @@ def reading(data: str) -> Iterator[Store]:
     """The store at *data* while the block runs, through the running server where one has it open.
 
     Raises:
-        StoreNotFound: there is none.
+        StoreNotFound, UnusableFolder: there is none.
         StoreInUse: a process has it open that offers no way in.
     """
     from driftline.collector.store import open_store

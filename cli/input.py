@@ -87,10 +87,10 @@ def _read(name: str) -> bytes:
     if name == STANDARD_INPUT:
         return sys.stdin.buffer.read()
     path = Path(name)
-    if path.is_dir():
-        raise UnreadableFile(f"{name} is a folder", f"name the files in it: {path / '*.jsonl'}")
     try:
         return path.read_bytes()
+    except IsADirectoryError as error:
+        raise UnreadableFile(f"{name or '.'} is a folder", f"name the files in it: {path / '*.jsonl'}") from error
     except OSError as error:
         raise UnreadableFile(f"{name} cannot be read: {error.strerror}", "check the path") from error
     except ValueError as error:
@@ -130,6 +130,10 @@ def _json(contents: Contents, data: bytes) -> Iterator[ExportTraceServiceRequest
         except RecursionError as error:
             raise UnreadableFile(
                 f"{name}, line {line}: the JSON is nested too deeply", "is it an OTLP/JSON request?"
+            ) from error
+        except ValueError as error:  # a number of thousands of digits
+            raise UnreadableFile(
+                f"{name}, line {line}: not valid JSON: {error}", "is it an OTLP/JSON request?"
             ) from error
         yield _request(contents, line, found)
         position = _past_space(text, position)

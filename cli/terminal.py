@@ -41,8 +41,8 @@ def colour() -> bool:
 
 
 def width() -> int:
-    """Columns of the terminal; 120 where there is none."""
-    return max(40, shutil.get_terminal_size((120, 40)).columns)
+    """Columns of the terminal, as far as text is pleasant to read in; 120 where there is none."""
+    return min(500, max(40, shutil.get_terminal_size((120, 40)).columns))
 
 
 def render_text(report: Report, url: str = "") -> str:

@@ -12,7 +12,16 @@ from pathlib import Path
 import typer
 
 from driftline.cli import exit_codes
-from driftline.cli.context import DEFAULT_DATA, DataOption, PortInUse, check_port, is_url, reading, running_server
+from driftline.cli.context import (
+    DEFAULT_DATA,
+    DataOption,
+    PortInUse,
+    check_port,
+    folder_of,
+    is_url,
+    reading,
+    running_server,
+)
 from driftline.cli.options import ListFormat, expect_list_format
 from driftline.cli.terminal import write
 from driftline.errors import DriftlineError
@@ -78,7 +87,7 @@ def _folder(data: str) -> Iterator[Observation]:
     """The data folder, the server on it, and the ports one would need."""
     if is_url(data):
         return
-    folder = Path(data).expanduser().resolve()
+    folder = folder_of(data)
     server = running_server(data)
     if server:
         yield Observation("ok", f"server runs (pid {server.pid}): {server.web}")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +20,8 @@ from driftline.cli.context import (
     Server,
     announce,
     check_port,
+    folder_of,
+    is_url,
     prepare_folder,
     running_server,
     withdraw,
@@ -57,9 +58,9 @@ def register(app: typer.Typer) -> None:
 def up(
     data: DataOption = DEFAULT_DATA,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver.")] = 4318,
-    web_port: Annotated[int, typer.Option(help="Web pages.")] = 8318,
-    clickhouse_port: Annotated[int, typer.Option(help="Read-only ClickHouse HTTP interface.")] = 8123,
+    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver.", min=1, max=65535)] = 4318,
+    web_port: Annotated[int, typer.Option(help="Web pages.", min=1, max=65535)] = 8318,
+    clickhouse_port: Annotated[int, typer.Option(help="Read-only ClickHouse HTTP interface.", min=1, max=65535)] = 8123,
     config: ConfigFile = None,
     catalog: CatalogFile = None,
     skew: Skew = None,
@@ -77,7 +78,7 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with serving(data, host, otlp_port, web_port, clickhouse_port, config_from(config, catalog, skew)) as running:
-        server, folder = running.server, str(Path(data).expanduser().resolve())
+        server, folder = running.server, str(folder_of(data))
         if fmt == "json":
             write(json.dumps({**asdict(server), "data": folder}))
         else:
@@ -106,7 +107,11 @@ def serving(
     from driftline.collector.store.http_interface import create_interface
     from driftline.web import create_app
 
-    folder = Path(data).expanduser().resolve()
+    if is_url(data):
+        raise DriftlineError(
+            "`driftline up` keeps its store in a folder, not on a ClickHouse server", "give a folder with --data"
+        )
+    folder = folder_of(data)
     other = running_server(str(folder))
     if other:
         raise AlreadyRunning(

@@ -33,6 +33,8 @@ def read_json(name: str) -> Any:
         ) from error
     except RecursionError as error:
         raise UnreadableRecording(f"{name}: the JSON is nested too deeply", "is it the right file?") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UnreadableRecording(f"{name}: this is not JSON: {error}", "is it the right file?") from error
 
 
 def read_lines(name: str) -> list[tuple[int, dict[str, Any]]]:

@@ -193,7 +193,7 @@ class Store:
             if self.embedded:
                 return clickhouse_connect.get_client(dsn=self.dsn)
             return clickhouse_connect.get_client(dsn=self.dsn, autogenerate_session_id=False)
-        except (ClickHouseError, OSError, RuntimeError) as error:
+        except (ClickHouseError, OSError, RuntimeError, ValueError) as error:  # ValueError: no URL
             if self.embedded:
                 raise _embedded_trouble(self.dsn, error) from error
             raise StoreUnreachable(

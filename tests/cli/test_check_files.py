@@ -152,6 +152,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "value.json": (_spans(SPAN.replace('"name"', '"attributes":[{"key":"a","value":"b"}],"name"')), "attribute 'a'"),
     "base64.json": (_spans('{"traceId":"ASNFZ4mrze8BI0VniavN7w==","spanId":"ASNFZ4mrze8="}'), "is not hexadecimal"),
     "deep.json": (b'{"a":' * 100_000, "nested too deeply"),
+    "digits.json": (b'{"a":' + b"9" * 5000 + b"}", "digits.json, line 1: not valid JSON: Exceeds the limit"),
 }
 
 
@@ -172,8 +173,9 @@ def test_a_broken_file_is_an_input_error(run: Run, tmp_path: Path, name: str) ->
 def test_what_cannot_be_opened(run: Run, tmp_path: Path) -> None:
     """A missing file and a folder: what, and what to do."""
     (tmp_path / "traces").mkdir()
-    missing, folder = run("check", "nowhere.jsonl"), run("check", "traces")
-    assert (missing.code, folder.code) == (2, 2)
+    missing, folder, long = run("check", "nowhere.jsonl"), run("check", "traces"), run("check", "x" * 300)
+    assert (missing.code, folder.code, long.code) == (2, 2, 2)
+    assert "cannot be read: File name too long" in long.err
     assert "nowhere.jsonl cannot be read: No such file or directory" in missing.err
     assert "traces is a folder" in folder.err
     assert "traces/*.jsonl" in folder.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -127,6 +128,38 @@ def test_output_follows_the_terminal_width(faulty: Path) -> None:
     """COLUMNS is heeded."""
     lines = driftline("check", faulty, env={"COLUMNS": "60"}).out.splitlines()
     assert max(map(len, lines)) <= 60
+
+
+def test_a_width_beyond_all_screens_is_no_error(faulty: Path) -> None:
+    """Lines end where text is still pleasant to read."""
+    ended = driftline("check", faulty, env={"COLUMNS": "99999999999"})
+    assert "charge ran twice" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 500
+
+
+@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_change_no_exit_code(faulty: Path, closing: str) -> None:
+    """As a daemon or a careless script starts a command."""
+    line = f"{shlex.join([*COMMAND, 'check', str(faulty)])} {closing}"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, env=environment(), timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_onto_a_full_disk_is_said_in_words(faulty: Path) -> None:
+    """Exit code 2, one message, nothing more at exit."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "check", faulty],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("driftline: no space is left: ")
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_an_ascii_terminal_gets_escapes_not_an_error(tmp_path: Path) -> None:

@@ -201,6 +201,24 @@ def test_ctrl_c_ends_the_server_and_the_folder_speaks_for_itself(tmp_path: Path)
     assert driftline("doctor", "--data", tmp_path / "data").code == 0
 
 
+def test_senders_that_dawdle_are_told_to_come_back_when_the_server_ends(tmp_path: Path) -> None:
+    """Half a request holds the end up for seconds, not for ever, and is no error of ours."""
+    up = Up(tmp_path / "data")
+    with contextlib.ExitStack() as stack:
+        dawdling = []
+        for address, path in ((up.otlp, "/v1/traces"), (up.clickhouse, "/")):
+            host, port = address.removeprefix("http://").split(":")
+            sender = stack.enter_context(socket.create_connection((host, int(port))))
+            sender.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode())
+            dawdling.append(sender)
+        time.sleep(0.5)
+        ended = up.stop()
+        answers = [sender.recv(100) for sender in dawdling]
+    assert ended.code == 0
+    assert "Traceback" not in ended.err
+    assert [answer.split()[1] for answer in answers] == [b"503", b"503"]
+
+
 def test_a_server_that_was_killed_leaves_a_folder_that_opens_again(tmp_path: Path) -> None:
     """Its announcement is not believed: neither a dead process nor another that has its number by now."""
     server = Up(tmp_path / "data")
@@ -277,6 +295,25 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     ended = driftline(*_up_on_free_ports(), "--data", tmp_path / "data")
     assert ended.code == 2
     assert "Permission denied" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (["up", "--otlp-port", "99999"], "65535"),
+        (["up", "--data", "http://127.0.0.1:8123"], "give a folder with --data"),
+        (["up", "--data", "~nobody-of-that-name/x"], "cannot be found from here"),
+        (["runs", "--data", "~nobody-of-that-name/x"], "cannot be found from here"),
+        (["runs", "--data", "http://[::1"], "did not let us in"),
+        (["report", "--data", "http://127.0.0.1:99999/x"], "did not let us in"),
+    ],
+)
+def test_a_place_that_is_none(tmp_path: Path, line: list[str], says: str) -> None:
+    """Named, with what to do; no error of ours."""
+    ended = driftline(*line, cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert len(ended.err.splitlines()) == 2
 
 
 def test_no_store_yet(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ AMBIGUOUS = "two independent writes claim the version that was read, so nobody k
 TANGLED = "versions of a record descend from themselves"
 CONTRADICTED = "the record contradicts itself about what came first"
 UNBOUNDED = "clocks of different hosts are not bounded (--skew), so they do not say whether an effect came too late"
+BY_CLOCKS = "a read began after a newer version was written, by clocks alone: stale_read is not part of this version"
 TOO_CLOSE = "an effect and a newer write came closer together than their clocks may differ"
 REPEATED = "further {} of what is already reported were not judged one by one"
 GIVEN_UP = "{} reads or effects were not judged: too much lies between them and the newer versions"
@@ -111,6 +112,9 @@ class Judge:
                 return self._stale(touch, lineage, self._outside_the_unit(touch, newer, knowable), past)
             if touch.how == "effect":
                 return self._by_clock(touch, lineage, writes)
+            # The nearest newer version is the one a read is likeliest to have come after.
+            if touch.how == "read" and any(after > 0 for after, _ in self._clocks.apart(touch.row, writes[:1])):
+                self.unjudged.add((BY_CLOCKS, self._runs[touch.row]))
         return self._after_a_blind_write(touch, lineage, newer)
 
     def _newer(self, touch: Touch, lineage: Lineage, newer: dict[str, None]) -> list[Write]:

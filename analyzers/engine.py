@@ -67,7 +67,8 @@ def analyse(
 ) -> Report:
     """Judge the runs in scope. The result depends on the data and the config alone.
 
-    With *pass_over_failing* a detector that raises is logged and named under `not_checked`, and the others still judge.
+    With *pass_over_failing* a detector that raises is logged and named under `not_checked`, and the others still judge;
+    what they say is then never a pass.
     """
     scope, config = scope or Scope(), config or Config()
     say = progress or (lambda _stage, _done, _total: None)
@@ -105,7 +106,7 @@ def analyse(
         checked=checked,
         runs=_with_findings(runs, settled, record),
         trace_runs=trace_runs,
-        verdict="fail" if harmful else "pass" if judged else "unknown",
+        verdict="fail" if harmful else "pass" if judged and not failed else "unknown",
         failed=tuple(failed),
     )
 

@@ -85,7 +85,7 @@ def _judge(
     for number, name in enumerate(files):
         say(f"reading {name}", number, len(files))
         left_out.extend(_remark(scratch.load(name)))
-    report = analyse(scratch.store, config=settings, progress=say)
+    report = analyse(scratch.store, config=settings, progress=say, pass_over_failing=True)
     report = replace(report, not_checked=(*left_out, *compared, *report.not_checked))
     shown = Shown(report, file=file, fail_on=settings.fail_on, sites=read_sites(scratch.store, report))
     return shown if files[0] == STANDARD_INPUT else replace(shown, origin=files[0])

@@ -42,7 +42,7 @@ def report(
     server = running_server(data)
     with reading(data) as store:
         with progress() as say:
-            found = analyse(store, scope, settings, say)
+            found = analyse(store, scope, settings, say, pass_over_failing=True)
         sites = read_sites(store, found)
         # What the server, or an import, has stored. Other settings than theirs find what has no page.
         kept = {row["fingerprint"] for row in ask(store, "kept_findings")}

@@ -96,6 +96,7 @@ def test_a_failing_detector_is_an_error_unless_it_shall_be_passed_over(monkeypat
     store.insert_requests(framed(batches), "failing")
     found = analyse(store, pass_over_failing=True)
     assert found.failed == ("duplicate_effect",)
+    assert found.verdict == "unknown"
     assert NotChecked(
         "duplicate_effect", "failed with ZeroDivisionError: division by zero; please report it", "r1"
     ) in (found.not_checked)

@@ -34,6 +34,8 @@ def test_a_statement_merges_copies(path: Path) -> None:
     copies = [match[0] for match in _READ.finditer(text) if match[2] is None]
     if "CREATE MATERIALIZED VIEW" in text or not copies:
         return
+    # A list of ids given as a parameter is a select without a table.
+    text = re.sub(r"\(SELECT arrayJoin\(\{\w+:Array\(String\)\}\)\)", "()", text)
     text = re.sub(r"count\(\) AS \w+ FROM \(SELECT DISTINCT", "trace_id FROM (SELECT DISTINCT", text)
     text = re.sub(r"WITH near AS \(SELECT \* FROM", "WITH near AS (SELECT trace_id FROM", text)
     text = re.sub(r"\b[a-z]+\.", "", text)  # aliases of tables

@@ -15,8 +15,8 @@ _READ = re.compile(rf"(?<!DELETE )\b(?:FROM|JOIN)\s+({TABLES})\b(?!\s*\.)(\s+(?:
 # copy names none that its successor does not name. These words may stand in its select lists.
 IDS = frozenset(
     ("distinct", "as", "arrayjoin", "max", "trace_id", "run_id", "run_parent_id", "id", "fingerprint", "effect_key",
-     "call_id", "effect_compensates", "store", "key", "destination", "message_id", "link_traces", "other", "ingested_at",
-     "last_span_at")
+     "call_id", "effect_compensates", "store", "key", "destination", "message_id", "link_traces", "other",
+     "ingested_at", "last_span_at")
 )  # fmt: skip
 # In code: the newest of all, and whether there is anything at all.
 _IN_CODE = re.compile(r"SELECT (max\(\w+\)|count\(\)) FROM \w+\Z")

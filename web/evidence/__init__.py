@@ -35,5 +35,7 @@ def draw(body: Mapping[str, Any], known: Known) -> Evidence:
     raw = tolerant(body.get("evidence") or {})
     build = _VIEWS.get(body.get("detector", ""))
     view = build({**body, "evidence": raw}, known) if build and raw else None
-    template = f"evidence/{body['detector']}.html" if view is not None else "evidence/any.html"
+    template = "evidence/any.html"
+    if view is not None:
+        template = getattr(view, "template", f"evidence/{body['detector']}.html")
     return Evidence(template, view, raw)

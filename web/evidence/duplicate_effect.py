@@ -47,9 +47,25 @@ class DuplicateView:
     intent: Mapping[str, Any]
 
 
-def view(body: Mapping[str, Any], _known: Mapping[tuple[str, str], Mapping[str, Any]]) -> DuplicateView | None:
-    """The pair that stays live if there is one, else the first two; None with fewer than two executions."""
+@dataclass(frozen=True)
+class VersionView:
+    """One version of a record and the writes that claim it."""
+
+    template = "evidence/duplicate_version.html"
+
+    record: str
+    version: str
+    writes: tuple[Mapping[str, Any], ...]
+
+
+def view(
+    body: Mapping[str, Any], _known: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> DuplicateView | VersionView | None:
+    """The pair that stays live if there is one, else the first two; None with fewer than two executions or writes."""
     evidence = body["evidence"]
+    writes = tuple(each for each in evidence.get("writes") or () if isinstance(each, Mapping))
+    if len(writes) >= 2:
+        return VersionView(str(evidence.get("record") or ""), str(evidence.get("version") or ""), writes)
     executions = [each for each in evidence.get("executions") or () if isinstance(each, Mapping)]
     if len(executions) < 2:
         return None

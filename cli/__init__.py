@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from driftline.cli import exit_codes
-from driftline.cli.interrupts import heeded
+from driftline.cli.interrupts import caused_by_interrupt, heeded
 from driftline.errors import DriftlineError
 
 _EXTRA = "the driftline command needs the server extra: pip install 'driftline[server]'"
@@ -27,16 +27,21 @@ def main() -> int:
             return _run()
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
-    except DriftlineError as error:
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return exit_codes.INTERRUPTED if caused_by_interrupt(error) else _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong: briefly, and what can be done about it."""
+    if isinstance(error, DriftlineError):
         sys.stderr.write(f"driftline: {error.what}\n")
         if error.todo:
             sys.stderr.write(f"  {error.todo}\n")
         return exit_codes.USAGE
-    except ImportError as error:
+    if isinstance(error, ImportError):
         sys.stderr.write(f"driftline: {error}\n  {_EXTRA}\n")
         return exit_codes.USAGE
-    except Exception as error:  # noqa: BLE001 - the last line of defence: say it briefly, keep the details
-        return _no_space(error) if _is_no_space(error) else _internal(error)
+    return _no_space(error) if _is_no_space(error) else _internal(error)
 
 
 def _run() -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from driftline.cli.interrupts import heed
+
 if TYPE_CHECKING:
     from driftline.analyzers import Report
     from driftline.cli.formats import Shown
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 def write(text: str) -> None:
     """Print *text* and a newline. A reader that has seen enough (`| head`) ends the output, not the command."""
+    heed()
     try:
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from driftline.collector.store import migrations
 from driftline.collector.store.decoding import insert_settings
 from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
+from driftline.collector.store.loading import load_engine
 from driftline.collector.store.views import install_view
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ class Store:
                 self._idle.pop().close()
 
     def _connect(self) -> Client:
+        if self.embedded:
+            load_engine()
         import clickhouse_connect
         from clickhouse_connect.driver.exceptions import ClickHouseError
 

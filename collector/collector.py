@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from driftline.collector.dead_letters import DeadLetters
 from driftline.collector.nested import flatten_nested
-from driftline.collector.otlp import Accepted, LogFull, ShuttingDown, accept, framed, parse
+from driftline.collector.otlp import Accepted, LogFull, ShuttingDown, SignalNotSupported, accept, framed, parse
 from driftline.collector.store.errors import BatchRefused
-from driftline.collector.wal import Contents, Segment, WriteAheadLog
+from driftline.collector.wal import Contents, Record, Segment, WriteAheadLog
 
 _log = logging.getLogger("driftline.collector")
 
@@ -27,14 +27,14 @@ _GROUP = 512  # requests that share one fsync at most
 _GROUP_BYTES = 64 * 2**20
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-_Item = tuple[bytes, int, "Future[None]"]
+_Item = tuple[Record, "Future[None]"]
 
 
 class SpanStore(Protocol):
     """Where batches go."""
 
-    def insert_requests(self, framed: bytes, token: str) -> None:
-        """Insert a batch, whole or not at all; the same token twice adds nothing."""
+    def insert_requests(self, framed: bytes, token: str, signal: str = "traces") -> None:
+        """Insert a batch of one signal, whole or not at all; the same token twice adds nothing."""
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Collector:
     def start(self) -> None:
         """Begin; what an earlier process left in the log is stored first."""
         for segment in self._wal.closed_segments():
-            self._count(unstored=segment.spans)
+            self._count(unstored=segment.items)
             self._segments.put(segment)
         for target in (self._write, self._drain):
             thread = threading.Thread(target=target, name=f"driftline-{target.__name__[1:]}", daemon=True)
@@ -101,24 +101,26 @@ class Collector:
         self._segments.put(None)
         self._threads[1].join(timeout)
 
-    def receive(self, body: bytes, content_type: str) -> Accepted:
+    def receive(self, body: bytes, content_type: str, signal: str = "traces") -> Accepted:
         """Read, check and write down one request body; returns when it is on disk.
 
         Raises:
             RefusedRequest: one of its kinds; says what is wrong.
         """
         self._count(received=1)
+        if signal != "traces":
+            raise SignalNotSupported(f"driftline takes traces, not {signal}", "turn this exporter off")
         request = parse(body, content_type)
         request.DiscardUnknownFields()  # what a newer protocol adds, ClickHouse's reader need not know
         flatten_nested(request)
         accepted = accept(request)
         if accepted.spans:
-            self.submit(accepted.request.SerializeToString(), accepted.spans)
+            self.submit(accepted.request.SerializeToString(), accepted.spans, signal)
         self._count(rejected=accepted.rejected)
         return accepted
 
-    def submit(self, request: bytes, spans: int) -> None:
-        """Write down a serialized, checked request; returns when it is on disk.
+    def submit(self, request: bytes, items: int, signal: str = "traces") -> None:
+        """Write down a serialized, checked request of so many spans or log records; returns when it is on disk.
 
         Raises:
             LogFull: the log has reached its limit, or the disk refused.
@@ -132,7 +134,7 @@ class Collector:
             with self._door:
                 if self._closed:
                     raise ShuttingDown("the collector is stopping", "retry later")
-                self._queue.put_nowait((framed(request), spans, done))
+                self._queue.put_nowait((Record(framed(request), items, signal), done))
         except queue.Full:
             self.refuse("overload")
             raise LogFull("too many requests wait for the disk", "retry later") from None
@@ -197,7 +199,7 @@ class Collector:
             item = self._queue.get(timeout=_IDLE)
             while item is not None:
                 group.append(item)
-                size += len(item[0])
+                size += len(item[0].payload)
                 if len(group) >= _GROUP or size >= _GROUP_BYTES:
                     return group, False
                 item = self._queue.get_nowait()
@@ -206,16 +208,16 @@ class Collector:
         return group, True
 
     def _append(self, group: list[_Item]) -> None:
-        spans = sum(count for _, count, _ in group)
+        items = sum(record.items for record, _ in group)
         try:
-            self._wal.append([(payload, count) for payload, count, _ in group])
+            self._wal.append([record for record, _ in group])
         except Exception as error:  # noqa: BLE001 - the sender is told; the next group finds a fresh segment
             self._rotate()
-            for _, _, done in group:
+            for _, done in group:
                 done.set_exception(error)
             return
-        self._count(unstored=spans, acknowledged=spans)
-        for _, _, done in group:
+        self._count(unstored=items, acknowledged=items)
+        for _, done in group:
             done.set_result(None)
 
     def _rotate(self) -> None:
@@ -241,7 +243,7 @@ class Collector:
                     if self._stopping.wait(wait):
                         return
                 else:
-                    self._count(unstored=-segment.spans, stored=stored)
+                    self._count(unstored=-segment.items, stored=stored)
                     break
 
     def _contents(self, segment: Segment) -> Contents | None:
@@ -251,28 +253,33 @@ class Collector:
         except FileNotFoundError:
             pass
         self._wal.forget(segment)
-        self._count(unstored=-segment.spans, lost=segment.spans)
-        _log.error("%d spans are lost: somebody deleted %s before it was stored", segment.spans, segment.path)
+        self._count(unstored=-segment.items, lost=segment.items)
+        _log.error("%d spans are lost: somebody deleted %s before it was stored", segment.items, segment.path)
         return None
 
     def _insert(self, token: str, contents: Contents) -> int:
-        """Store a batch; if ClickHouse refuses it, its requests one by one, setting aside those it refuses again."""
-        stored = contents.spans
-        try:
-            if contents.records:
-                self._store.insert_requests(contents.batch, token)
-        except BatchRefused as refusal:
-            bad = [r for n, r in enumerate(contents.records) if not self._goes_in(r[0], f"{token}-{n}")]
-            if bad:
-                self._dead.keep(token, [request for request, _ in bad], str(refusal), "refused")
-            stored -= sum(spans for _, spans in bad)
+        """Store what a segment holds, one batch a signal; returns how many items went in."""
+        stored = 0
+        for signal, records in contents.batches.items():
+            stored += self._insert_batch(token if signal == "traces" else f"{token}-{signal}", records, signal)
         with self._settled:
             self._stats.trouble, self._stats.last_insert = "", time.time()
         return stored
 
-    def _goes_in(self, request: bytes, token: str) -> bool:
+    def _insert_batch(self, token: str, records: tuple[Record, ...], signal: str) -> int:
+        """Store a batch; if ClickHouse refuses it, its requests one by one, setting aside those it refuses again."""
+        bad: list[Record] = []
         try:
-            self._store.insert_requests(request, token)
+            self._store.insert_requests(b"".join(record.payload for record in records), token, signal)
+        except BatchRefused as refusal:
+            bad = [r for n, r in enumerate(records) if not self._goes_in(r, f"{token}-{n}")]
+            if bad:
+                self._dead.keep(token, [record.payload for record in bad], str(refusal), "refused")
+        return sum(record.items for record in records) - sum(record.items for record in bad)
+
+    def _goes_in(self, record: Record, token: str) -> bool:
+        try:
+            self._store.insert_requests(record.payload, token, record.signal)
         except BatchRefused:
             return False
         return True

@@ -1,9 +1,9 @@
 """The write-ahead log: what is acknowledged is on disk first.
 
-A segment is a file of records, each a header (magic, payload length, CRC-32 of the payload, span count) and the
-payload: a framed request, just as ClickHouse reads it. A segment that is closed never changes, and is inserted as one
-batch under its own name: a crash between the insert and the removal of the file repeats the insert under the same
-deduplication token, which adds nothing.
+A segment is a file of records, each a header (magic, payload length, CRC-32 of the payload, number of items) and the
+payload: a framed request, just as ClickHouse reads it. The magic says of which signal. A segment that is closed never
+changes, and is inserted as one batch a signal under its own name: a crash between the insert and the removal of the
+file repeats the insert under the same deduplication token, which adds nothing.
 
 A record that was cut short was never acknowledged and is passed over. A whole record whose checksum is wrong *was*
 acknowledged: the ones behind it are found again, and its bytes are handed out as damaged, never dropped unseen.
@@ -21,40 +21,53 @@ import uuid
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 _HEADER = struct.Struct("<4sIII")
-_MAGIC = b"DLW1"
+_MAGICS = {"traces": b"DLW1", "logs": b"DLL1"}
+_SIGNALS = {magic: signal for signal, magic in _MAGICS.items()}
+_ANY_MAGIC = re.compile(b"|".join(_SIGNALS))
 SUFFIX = ".wal"
 _NAME = re.compile(rf"(\d{{12}})-[0-9a-f]{{12}}{re.escape(SUFFIX)}")
 
 
+class Record(NamedTuple):
+    """A framed request of *signal* that holds so many *items* (spans or log records)."""
+
+    payload: bytes
+    items: int
+    signal: str = "traces"
+
+
 @dataclass(frozen=True)
 class Contents:
-    """What a segment holds: whole records (payload, spans), and the bytes of damaged ones."""
+    """What a segment holds: whole records, and the bytes of damaged ones."""
 
-    records: tuple[tuple[bytes, int], ...]
+    records: tuple[Record, ...]
     damaged: tuple[bytes, ...]
 
-    @cached_property
-    def batch(self) -> bytes:
-        """All payloads, one behind the other."""
-        return b"".join(payload for payload, _ in self.records)
+    @property
+    def batches(self) -> dict[str, tuple[Record, ...]]:
+        """The whole records by signal, in their order."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.signal, []).append(record)
+        return {signal: tuple(records) for signal, records in found.items()}
 
     @property
-    def spans(self) -> int:
-        """The number of spans in the whole records."""
-        return sum(spans for _, spans in self.records)
+    def items(self) -> int:
+        """The number of items in the whole records."""
+        return sum(record.items for record in self.records)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A closed part of the log: *spans* in *size* bytes. *token* identifies it for ever."""
+    """A closed part of the log: *items* in *size* bytes. *token* identifies it for ever."""
 
     path: Path
     token: str
-    spans: int
+    items: int
     size: int
 
     def read(self) -> Contents:
@@ -71,7 +84,7 @@ class WriteAheadLog:
         self._file: int | None = None
         self._path: Path | None = None
         self._good = 0
-        self._spans = 0
+        self._items = 0
         self._opened = 0.0
         self._lock = threading.Lock()
         self._size = 0
@@ -98,17 +111,18 @@ class WriteAheadLog:
     def closed_segments(self) -> list[Segment]:
         """The segments that wait to be stored, oldest first."""
         paths = [path for path in self._files() if path != self._path]
-        return [_segment(path, scan(path.read_bytes()).spans, path.stat().st_size) for path in paths]
+        return [_segment(path, scan(path.read_bytes()).items, path.stat().st_size) for path in paths]
 
-    def append(self, payloads: list[tuple[bytes, int]]) -> None:
-        """Write framed requests (with their span counts) and return when they are on disk.
+    def append(self, records: list[Record]) -> None:
+        """Write *records* and return when they are on disk.
 
         Raises:
-            OSError: the disk refused. None of *payloads* counts as written; the segment takes no more (`rotate` it).
+            OSError: the disk refused. None of *records* counts as written; the segment takes no more (`rotate` it).
         """
         file = self._open()
         block = b"".join(
-            _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload), spans) + payload for payload, spans in payloads
+            _HEADER.pack(_MAGICS[signal], len(payload), zlib.crc32(payload), items) + payload
+            for payload, items, signal in records
         )
         try:
             _write_all(file, block)
@@ -121,22 +135,22 @@ class WriteAheadLog:
             self._abandon(file)
             raise
         self._good += len(block)
-        self._spans += sum(spans for _, spans in payloads)
+        self._items += sum(record.items for record in records)
         self._grow(len(block))
 
     def rotate(self) -> Segment | None:
         """Close the segment that is written to; None when there is nothing in it."""
-        file, path, good, spans = self._file, self._path, self._good, self._spans
-        self._file, self._path, self._good, self._spans = None, None, 0, 0
+        file, path, good, items = self._file, self._path, self._good, self._items
+        self._file, self._path, self._good, self._items = None, None, 0, 0
         with suppress(OSError):  # what counts was synced; an empty file that stays is a segment of nothing
             if file is not None:
                 os.close(file)
             if path is not None and not good:
                 path.unlink(missing_ok=True)
-        return _segment(path, spans, good) if path is not None and good else None
+        return _segment(path, items, good) if path is not None and good else None
 
     def forget(self, segment: Segment) -> None:
-        """Remove a segment whose spans are stored, or that somebody removed."""
+        """Remove a segment whose items are stored, or that somebody removed."""
         segment.path.unlink(missing_ok=True)
         with suppress(OSError):  # a file that comes back is inserted once more under its token, which adds nothing
             sync_folder(self.folder)
@@ -176,18 +190,20 @@ class WriteAheadLog:
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def _segment(path: Path, spans: int, size: int) -> Segment:
-    return Segment(path, path.name.removesuffix(SUFFIX), spans, size)
+def _segment(path: Path, items: int, size: int) -> Segment:
+    return Segment(path, path.name.removesuffix(SUFFIX), items, size)
 
 
 def scan(data: bytes) -> Contents:
     """The whole records in *data*, wherever they stand, and the damaged ones."""
-    records, damaged, position = [], [], 0
+    records: list[Record] = []
+    damaged: list[bytes] = []
+    position = 0
     while position < len(data):
         record = _record_at(data, position)
         if record is not None:
-            records.append((record[0], record[1]))
-            position = record[2]
+            records.append(record)
+            position += _HEADER.size + len(record.payload)
             continue
         following = _next_record(data, position + 1)
         # Nothing whole behind it, and shorter than its header says: the tail a crash has torn off.
@@ -197,22 +213,21 @@ def scan(data: bytes) -> Contents:
     return Contents(tuple(records), tuple(damaged))
 
 
-def _record_at(data: bytes, position: int) -> tuple[bytes, int, int] | None:
+def _record_at(data: bytes, position: int) -> Record | None:
     if position + _HEADER.size > len(data):
         return None
-    magic, length, checksum, spans = _HEADER.unpack_from(data, position)
+    magic, length, checksum, items = _HEADER.unpack_from(data, position)
     end = position + _HEADER.size + length
-    if magic != _MAGIC or not length or end > len(data):
+    if magic not in _SIGNALS or not length or end > len(data):
         return None
     payload = data[position + _HEADER.size : end]
-    return (payload, spans, end) if zlib.crc32(payload) == checksum else None
+    return Record(payload, items, _SIGNALS[magic]) if zlib.crc32(payload) == checksum else None
 
 
 def _next_record(data: bytes, start: int) -> int:
-    while (found := data.find(_MAGIC, start)) >= 0:
-        if _record_at(data, found) is not None:
-            return found
-        start = found + 1
+    for found in _ANY_MAGIC.finditer(data, start):
+        if _record_at(data, found.start()) is not None:
+            return found.start()
     return len(data)
 
 
@@ -222,7 +237,7 @@ def _torn(data: bytes, position: int) -> bool:
         return True
     magic, length, _, _ = _HEADER.unpack_from(tail)
     # A power cut may leave a file at its full length with zeros where the end of the record should be.
-    return magic == _MAGIC and (len(tail) < _HEADER.size + length or tail.endswith(b"\0" * 512))
+    return magic in _SIGNALS and (len(tail) < _HEADER.size + length or tail.endswith(b"\0" * 512))
 
 
 def _write_all(file: int, block: bytes) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftline.collector.store import migrations
-from driftline.collector.store.decoding import insert_settings
+from driftline.collector.store.decoding import INBOXES, insert_settings
 from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
 from driftline.collector.store.loading import load_engine
 from driftline.collector.store.views import install_view
@@ -129,8 +129,8 @@ class Store:
             with self._client() as client:
                 client.insert_arrow(table, frame.to_arrow(), settings=_WRITE_SETTINGS)
 
-    def insert_requests(self, framed: bytes, token: str) -> None:
-        """Insert length-delimited OTLP trace requests, whole or not at all.
+    def insert_requests(self, framed: bytes, token: str, signal: str = "traces") -> None:
+        """Insert length-delimited OTLP requests of one signal, whole or not at all.
 
         *token* is the batch's identity: inserting the same bytes under the same token again adds nothing.
 
@@ -139,10 +139,11 @@ class Store:
         """
         from clickhouse_connect.driver.exceptions import DatabaseError
 
-        settings = {**insert_settings(embedded=self.embedded), "insert_deduplication_token": token}
+        inbox, message = INBOXES[signal]
+        settings = {**insert_settings(message, embedded=self.embedded), "insert_deduplication_token": token}
         try:
             with self._client() as client:
-                client.raw_insert("otlp_inbox", insert_block=framed, fmt="Protobuf", settings=settings)
+                client.raw_insert(inbox, insert_block=framed, fmt="Protobuf", settings=settings)
         except DatabaseError as error:
             named = _ERROR_NAME.findall(str(error))
             if named and _UNPARSABLE.search(named[-1]):

@@ -13,6 +13,9 @@ from typing import Any
 
 from driftline.collector.store.sql_files import read_sql, read_text
 
+# Where the requests of a signal go in, and what otlp.proto calls them.
+INBOXES = {"traces": ("otlp_inbox", "Request")}
+
 _SCALARS = (
     "string_value Nullable(String), bool_value Nullable(Bool), int_value Nullable(Int64), "
     "double_value Nullable(Float64), bytes_value Nullable(String), kvlist_value Nullable(String)"
@@ -63,10 +66,10 @@ def inbox_statements() -> tuple[str, str]:
     return table, view
 
 
-def insert_settings(*, embedded: bool) -> dict[str, Any]:
-    """Settings under which ``INSERT INTO otlp_inbox FORMAT Protobuf`` reads length-delimited trace requests."""
+def insert_settings(message: str = "Request", *, embedded: bool) -> dict[str, Any]:
+    """Settings under which ``INSERT INTO inbox FORMAT Protobuf`` reads length-delimited messages of otlp.proto."""
     return {
-        **(_schema_as_file() if embedded else _schema_as_text()),
+        **(_schema_as_file(message) if embedded else _schema_as_text(message)),
         # One parsing thread: the same bytes must split into the same blocks, or a replayed token would miss.
         "input_format_parallel_parsing": 0,
         "max_insert_threads": 1,
@@ -80,14 +83,14 @@ def insert_settings(*, embedded: bool) -> dict[str, Any]:
     }
 
 
-def _schema_as_file() -> dict[str, Any]:
+def _schema_as_file(message: str) -> dict[str, Any]:
     # From text the embedded engine would write the schema into a folder `__cache__` in the current directory.
-    return {"format_schema": f"{files(__package__) / 'otlp.proto'}:Request"}
+    return {"format_schema": f"{files(__package__) / 'otlp.proto'}:{message}"}
 
 
-def _schema_as_text() -> dict[str, Any]:
+def _schema_as_text(message: str) -> dict[str, Any]:
     return {
         "format_schema_source": "string",
         "format_schema": read_text(__package__, "otlp.proto"),
-        "format_schema_message_name": "Request",
+        "format_schema_message_name": message,
     }

@@ -134,6 +134,19 @@ def test_a_store_that_fails_for_a_while_makes_the_log_grow_then_drain(collector:
     assert tuple(running.stats()[name] for name in ("stored", "trouble", "log_bytes")) == (30, "", 0)
 
 
+def test_signals_share_the_log_and_go_in_apart(collector: Made) -> None:
+    """One sync, one segment; each signal is a batch of its own under a token of its own."""
+    store = FakeStore()
+    running = collector(store)
+    running.submit(b"span 1", 1)
+    running.submit(b"log 1", 2, "logs")
+    running.submit(b"span 2", 1)
+    assert running.flush(60)
+    (token,) = [token for token in store.batches if not token.endswith("-logs")]
+    assert store.batches == {token: framed(b"span 1") + framed(b"span 2"), f"{token}-logs": framed(b"log 1")}
+    assert store.signals == {token: "traces", f"{token}-logs": "logs"}
+
+
 def test_an_error_without_words_does_not_end_the_draining(collector: Made) -> None:
     """Some exceptions have an empty message."""
     errors = iter([RuntimeError(), RuntimeError("\n")])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from driftline.collector.wal import WriteAheadLog, scan
+from driftline.collector.wal import Record, WriteAheadLog, scan
 
-ONE, TWO, THREE = (b"first record", 1), (b"second", 2), (b"the third one", 3)
+ONE, TWO, THREE = Record(b"first record", 1), Record(b"second", 2, "logs"), Record(b"the third one", 3)
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def log(tmp_path: Path) -> WriteAheadLog:
     return WriteAheadLog(tmp_path / "log")
 
 
-def whole(log: WriteAheadLog, *payloads: tuple[bytes, int]) -> bytes:
+def whole(log: WriteAheadLog, *records: Record) -> bytes:
     """The bytes of a segment with these records."""
-    for payload in payloads:
-        log.append([payload])
+    for record in records:
+        log.append([record])
     segment = log.rotate()
     assert segment is not None
     return segment.path.read_bytes()
@@ -50,14 +50,15 @@ def test_what_is_appended_is_synced_before_append_returns(log: WriteAheadLog, mo
 
 
 def test_a_segment_gives_back_what_was_appended(log: WriteAheadLog) -> None:
-    """Payloads in order, with their span counts; the token is the file's name."""
+    """Records in order, one batch a signal; the token is the file's name."""
     log.append([ONE, TWO])
     log.append([THREE])
     segment = log.rotate()
     assert segment is not None
     contents = segment.read()
     assert contents.records == (ONE, TWO, THREE)
-    assert (contents.spans, contents.batch, contents.damaged) == (6, b"first recordsecondthe third one", ())
+    assert contents.batches == {"traces": (ONE, THREE), "logs": (TWO,)}
+    assert (contents.items, contents.damaged) == (6, ())
     assert segment.token == segment.path.stem
     assert [segment] == log.closed_segments()
 
@@ -99,7 +100,7 @@ def test_a_corrupted_last_record_is_damaged_not_torn(log: WriteAheadLog) -> None
 
 def test_a_payload_that_looks_like_a_record_is_not_taken_for_one(log: WriteAheadLog) -> None:
     """Even when the record that holds it is damaged, only a right checksum counts."""
-    data = whole(log, (b"xxDLW1" + bytes(12) + b"yy", 1), TWO)
+    data = whole(log, Record(b"xxDLW1" + bytes(12) + b"yy", 1), TWO)
     broken = bytes([data[0] ^ 1]) + data[1:]
     assert scan(broken).records == (TWO,)
 
@@ -115,7 +116,7 @@ def test_an_empty_file_found_at_start_is_a_segment_of_nothing(tmp_path: Path) ->
     (tmp_path / "000000000007-0123456789ab.wal").touch()
     log = WriteAheadLog(tmp_path)
     (segment,) = log.closed_segments()
-    assert (segment.read().records, segment.read().spans) == ((), 0)
+    assert (segment.read().records, segment.read().items) == ((), 0)
     log.append([ONE])
     assert [int(path.name[:12]) for path in tmp_path.iterdir() if path != segment.path] == [8]
 

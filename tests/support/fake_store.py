@@ -14,16 +14,18 @@ class FakeStore:
     def __init__(self, fails: Callable[[bytes, str], Exception | None] = lambda _batch, _token: None) -> None:
         self.fails = fails
         self.batches: dict[str, bytes] = {}
+        self.signals: dict[str, str] = {}
         self.attempts: list[str] = []
         self.stored = threading.Event()
 
-    def insert_requests(self, framed: bytes, token: str) -> None:
+    def insert_requests(self, framed: bytes, token: str, signal: str = "traces") -> None:
         """Remember a batch; the same token again adds nothing."""
         self.attempts.append(token)
         error = self.fails(framed, token)
         if error is not None:
             raise error
         self.batches.setdefault(token, framed)
+        self.signals[token] = signal
         self.stored.set()
 
     @property

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driftline.analyzers import Report
-    from driftline.cli.commands.up import Running
     from driftline.cli.newsroom import Article
+    from driftline.cli.serving import Running
 
 _HOST = "127.0.0.1"
 _USUAL = ((4318, "--otlp-port"), (8318, "--web-port"), (8123, "--clickhouse-port"))
@@ -49,7 +49,7 @@ def demo(
     The program is `examples/newsroom`. Everything happens on this machine; nothing is sent anywhere. Exits 0 if the
     report says of each run what it should, 1 if not.
     """
-    from driftline.cli.commands.up import serving
+    from driftline.cli.serving import serving
 
     _expect_mistake(faults)
     ports = _ports(otlp_port, web_port, clickhouse_port)

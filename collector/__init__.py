@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from driftline.collector.app import create_receiver
-from driftline.collector.collector import Collector, Stats
+from driftline.collector.collector import Collector
+from driftline.collector.tally import Stats
 
 __all__ = ["Collector", "Stats", "create_receiver"]

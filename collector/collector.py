@@ -2,88 +2,68 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
-from collections import Counter
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from driftline.collector.dead_letters import DeadLetters
+from driftline.collector.drain import Drain
 from driftline.collector.nested import flatten_nested
 from driftline.collector.otlp import Accepted, LogFull, ShuttingDown, SignalNotSupported, accept, framed, parse
-from driftline.collector.store.errors import BatchRefused
-from driftline.collector.wal import Contents, Record, Segment, WriteAheadLog
-
-_log = logging.getLogger("driftline.collector")
+from driftline.collector.repeats import Repeats, digest
+from driftline.collector.sieve import SpanStore
+from driftline.collector.tally import Tally
+from driftline.collector.wal import Record, WriteAheadLog
 
 _SEGMENT_BYTES = 16 * 2**20
 _IDLE = 0.1  # seconds without a request after which a segment is handed on: what was sent is soon seen
 _SEGMENT_AGE = 0.5  # seconds after which it is handed on although requests keep coming
 _GROUP = 512  # requests that share one fsync at most
 _GROUP_BYTES = 64 * 2**20
-_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+_PROBE = 1.0  # seconds between looks at a disk that refused
 
 _Item = tuple[Record, "Future[None]"]
 
 
-class SpanStore(Protocol):
-    """Where batches go."""
-
-    def insert_requests(self, framed: bytes, token: str, signal: str = "traces") -> None:
-        """Insert a batch of one signal, whole or not at all; the same token twice adds nothing."""
-
-
-@dataclass
-class Stats:
-    """Counters since the collector began. Sizes in bytes."""
-
-    received: int = 0
-    acknowledged: int = 0
-    stored: int = 0
-    rejected: int = 0
-    lost: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    log_bytes: int = 0
-    waiting_segments: int = 0
-    dead_letters: int = 0
-    last_insert: float = 0.0
-    trouble: str = ""
-
-
 class Collector:
-    """The way of a request: `submit` returns when it is on disk; a moment later it can be queried."""
+    """The way of a request: `submit` returns when it is on disk; a moment later it can be queried.
 
-    def __init__(self, store: SpanStore, folder: str | Path, *, log_limit: int = 4 * 2**30) -> None:
-        self._store = store
+    Args:
+        log_limit: bytes of the log beyond which nothing more is taken.
+        disk_reserve: free bytes that the log leaves on its disk, so that ClickHouse can still empty it.
+    """
+
+    def __init__(
+        self, store: SpanStore, folder: str | Path, *, log_limit: int = 4 * 2**30, disk_reserve: int = 64 * 2**20
+    ) -> None:
         self._limit = log_limit
-        self._wal = WriteAheadLog(Path(folder) / "log")
+        self._tally = Tally()
+        self._wal = WriteAheadLog(Path(folder) / "log", disk_reserve)
         self._dead = DeadLetters(Path(folder) / "dead-letter")
+        self._repeats = Repeats(Path(folder) / "acknowledged")
+        self._drain = Drain(store, self._wal, self._dead, self._repeats, self._tally)
         self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=4096)
-        self._segments: queue.Queue[Segment | None] = queue.Queue()
-        self._unstored = 0
-        self._settled = threading.Condition()
         self._door = threading.Lock()  # nothing enters the queue behind the word that ends it
         self._closed = False
-        self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._stats = Stats()
+        self._probed = 0.0
 
     @property
-    def dead_letters(self) -> Path:
-        """The folder of requests that ClickHouse refused, each batch with its reason."""
-        return self._dead.folder
+    def dead_letters(self) -> DeadLetters:
+        """What ClickHouse refused, each batch with its reason."""
+        return self._dead
 
     def start(self) -> None:
         """Begin; what an earlier process left in the log is stored first."""
-        for segment in self._wal.closed_segments():
-            self._count(unstored=segment.items)
-            self._segments.put(segment)
-        for target in (self._write, self._drain):
-            thread = threading.Thread(target=target, name=f"driftline-{target.__name__[1:]}", daemon=True)
+        for segment, contents in self._wal.closed_segments():
+            self._repeats.remember(digest(record) for record in contents.records)
+            self._tally.count(unstored=segment.items)
+            self._drain.put(segment)
+        for name, target in (("write", self._write), ("drain", self._drain.run)):
+            thread = threading.Thread(target=target, name=f"driftline-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -97,8 +77,7 @@ class Collector:
         self._queue.put(None)
         self._threads[0].join(timeout)
         self.flush(timeout)
-        self._stopping.set()
-        self._segments.put(None)
+        self._drain.end()
         self._threads[1].join(timeout)
 
     def receive(self, body: bytes, content_type: str, signal: str = "traces") -> Accepted:
@@ -107,7 +86,7 @@ class Collector:
         Raises:
             RefusedRequest: one of its kinds; says what is wrong.
         """
-        self._count(received=1)
+        self._tally.count(received=1)
         if signal != "traces":
             raise SignalNotSupported(f"driftline takes traces, not {signal}", "turn this exporter off")
         request = parse(body, content_type)
@@ -116,61 +95,73 @@ class Collector:
         accepted = accept(request)
         if accepted.spans:
             self.submit(accepted.request.SerializeToString(), accepted.spans, signal)
-        self._count(rejected=accepted.rejected)
+        self._tally.count(rejected=accepted.rejected)
         return accepted
 
     def submit(self, request: bytes, items: int, signal: str = "traces") -> None:
         """Write down a serialized, checked request of so many spans or log records; returns when it is on disk.
 
+        One that was acknowledged before, byte for byte, is on disk already.
+
         Raises:
             LogFull: the log has reached its limit, or the disk refused.
             ShuttingDown: `stop` was called.
         """
+        record = Record(framed(request), items, signal)
+        fate, mine = self._repeats.claim(digest(record))
+        if mine and fate is not None:
+            try:
+                self._enter(record, fate)
+            except Exception as refusal:
+                fate.set_exception(refusal)  # whoever waits with the same request hears it too
+                raise
+        if fate is not None:
+            self._await(fate)
+        if not mine:
+            self._tally.count(repeated=1)
+
+    def refuse(self, reason: str) -> None:
+        """Count a request that was not taken."""
+        self._tally.refuse(reason)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until everything acknowledged can be queried; false if that took longer than *timeout* seconds."""
+        return self._tally.wait_stored(timeout)
+
+    def stats(self) -> dict[str, Any]:
+        """The counters (`tally.Stats`), as JSON-able data."""
+        return {
+            **self._tally.stats(),
+            "log_bytes": self._wal.size,
+            "waiting_segments": self._drain.waiting,
+            "dead_letters": self._dead.count(),
+        }
+
+    def _enter(self, record: Record, fate: Future[None]) -> None:
+        """Into the queue of the writer thread."""
         if self._wal.size > self._limit:
             self.refuse("log full")
             raise LogFull(f"the write-ahead log is at its limit of {self._limit // 2**20} MiB", "retry later")
-        done: Future[None] = Future()
         try:
             with self._door:
                 if self._closed:
                     raise ShuttingDown("the collector is stopping", "retry later")
-                self._queue.put_nowait((Record(framed(request), items, signal), done))
+                self._queue.put_nowait((record, fate))
         except queue.Full:
             self.refuse("overload")
             raise LogFull("too many requests wait for the disk", "retry later") from None
+
+    def _await(self, fate: Future[None]) -> None:
         try:
-            done.result()
+            fate.result()
+        except (LogFull, ShuttingDown):
+            raise
         except Exception as error:
             self.refuse("disk")
             why = getattr(error, "strerror", None) or error
             raise LogFull(
                 f"the log cannot be written: {why}", "see to the disk and the data folder; retry later"
             ) from error
-
-    def refuse(self, reason: str) -> None:
-        """Count a request that was not taken."""
-        with self._settled:
-            self._stats.refused[reason] += 1
-
-    def flush(self, timeout: float = 30.0) -> bool:
-        """Wait until everything acknowledged can be queried; false if that took longer than *timeout* seconds."""
-        with self._settled:
-            return self._settled.wait_for(lambda: self._unstored == 0, timeout)
-
-    def stats(self) -> dict[str, Any]:
-        """The counters, as JSON-able data."""
-        with self._settled:
-            found = dict(vars(self._stats), refused=dict(self._stats.refused))
-        found.update(log_bytes=self._wal.size, waiting_segments=self._segments.qsize(), dead_letters=self._dead.count())
-        return found
-
-    def _count(self, unstored: int = 0, **numbers: int) -> None:
-        with self._settled:
-            self._unstored += unstored
-            for name, number in numbers.items():
-                setattr(self._stats, name, getattr(self._stats, name) + number)
-            if unstored < 0:
-                self._settled.notify_all()
 
     # -- writer thread
 
@@ -180,7 +171,9 @@ class Collector:
             group, ending = self._next_group()
             if group:
                 self._append(group)
-            if ending or self._wal.open_size > _SEGMENT_BYTES or (self._is_due(group) and self._segments.empty()):
+            elif self._tally.log_ails:
+                self._probe()
+            if ending or self._wal.open_size > _SEGMENT_BYTES or (self._is_due(group) and self._drain.idle):
                 self._rotate()
 
     def _is_due(self, group: list[_Item]) -> bool:
@@ -212,86 +205,29 @@ class Collector:
         try:
             self._wal.append([record for record, _ in group])
         except Exception as error:  # noqa: BLE001 - the sender is told; the next group finds a fresh segment
+            self._tally.log_troubled(error)
             self._rotate()
-            for _, done in group:
-                done.set_exception(error)
+            for _, fate in group:
+                fate.set_exception(error)
             return
-        self._count(unstored=items, acknowledged=items)
-        for _, done in group:
-            done.set_result(None)
+        self._tally.log_troubled(None)
+        self._tally.count(unstored=items, acknowledged=items)
+        for _, fate in group:
+            fate.set_result(None)
+
+    def _probe(self) -> None:
+        """See whether the disk that refused takes writes again, though nobody sends while we say that it does not."""
+        if time.monotonic() - self._probed < _PROBE:
+            return
+        self._probed = time.monotonic()
+        try:
+            self._wal.probe()
+        except OSError as error:
+            self._tally.log_troubled(error)
+        else:
+            self._tally.log_troubled(None)
 
     def _rotate(self) -> None:
         segment = self._wal.rotate()
         if segment:
-            self._segments.put(segment)
-
-    # -- drain thread
-
-    def _drain(self) -> None:
-        while (segment := self._segments.get()) is not None:
-            for wait in _waits():
-                try:
-                    contents = self._contents(segment)
-                    if contents is None:
-                        break
-                    if contents.damaged:
-                        self._dead.keep(segment.token, contents.damaged, "a record's checksum is wrong", "damaged")
-                    stored = self._insert(segment.token, contents)
-                    self._wal.forget(segment)
-                except Exception as error:  # noqa: BLE001 - whatever ails the store, the log keeps the batch
-                    self._troubled(error)
-                    if self._stopping.wait(wait):
-                        return
-                else:
-                    self._count(unstored=-segment.items, stored=stored)
-                    break
-
-    def _contents(self, segment: Segment) -> Contents | None:
-        """What *segment* holds; None if somebody deleted it: nothing brings it back, nobody must wait for it."""
-        try:
-            return segment.read()
-        except FileNotFoundError:
-            pass
-        self._wal.forget(segment)
-        self._count(unstored=-segment.items, lost=segment.items)
-        _log.error("%d spans are lost: somebody deleted %s before it was stored", segment.items, segment.path)
-        return None
-
-    def _insert(self, token: str, contents: Contents) -> int:
-        """Store what a segment holds, one batch a signal; returns how many items went in."""
-        stored = 0
-        for signal, records in contents.batches.items():
-            stored += self._insert_batch(token if signal == "traces" else f"{token}-{signal}", records, signal)
-        with self._settled:
-            self._stats.trouble, self._stats.last_insert = "", time.time()
-        return stored
-
-    def _insert_batch(self, token: str, records: tuple[Record, ...], signal: str) -> int:
-        """Store a batch; if ClickHouse refuses it, its requests one by one, setting aside those it refuses again."""
-        bad: list[Record] = []
-        try:
-            self._store.insert_requests(b"".join(record.payload for record in records), token, signal)
-        except BatchRefused as refusal:
-            bad = [r for n, r in enumerate(records) if not self._goes_in(r, f"{token}-{n}")]
-            if bad:
-                self._dead.keep(token, [record.payload for record in bad], str(refusal), "refused")
-        return sum(record.items for record in records) - sum(record.items for record in bad)
-
-    def _goes_in(self, record: Record, token: str) -> bool:
-        try:
-            self._store.insert_requests(record.payload, token, record.signal)
-        except BatchRefused:
-            return False
-        return True
-
-    def _troubled(self, error: Exception) -> None:
-        text = (str(error) or type(error).__name__).splitlines()[0]
-        with self._settled:
-            self._stats.trouble = text
-        _log.warning("ClickHouse did not take a batch, it stays in the log: %s", text)
-
-
-def _waits() -> Any:
-    yield from _BACKOFF
-    while True:
-        yield _BACKOFF[-1]
+            self._drain.put(segment)

@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +77,14 @@ class Segment:
 
 
 class WriteAheadLog:
-    """An append-only log in *folder*: one thread writes, another may forget what is stored."""
+    """An append-only log in *folder*: one thread writes, another may forget what is stored.
 
-    def __init__(self, folder: Path) -> None:
+    It leaves *reserve* bytes of its disk free.
+    """
+
+    def __init__(self, folder: Path, reserve: int = 0) -> None:
         self.folder = folder
+        self._reserve = reserve
         folder.mkdir(parents=True, exist_ok=True)
         self._file: int | None = None
         self._path: Path | None = None
@@ -108,10 +113,13 @@ class WriteAheadLog:
         """Seconds since the segment that is written to was begun; 0 when there is none."""
         return time.monotonic() - self._opened if self._file is not None else 0.0
 
-    def closed_segments(self) -> list[Segment]:
-        """The segments that wait to be stored, oldest first."""
-        paths = [path for path in self._files() if path != self._path]
-        return [_segment(path, scan(path.read_bytes()).items, path.stat().st_size) for path in paths]
+    def closed_segments(self) -> Iterator[tuple[Segment, Contents]]:
+        """The segments that wait to be stored, oldest first, and what each holds."""
+        for path in self._files():
+            if path != self._path:
+                data = path.read_bytes()
+                contents = scan(data)
+                yield _segment(path, contents.items, len(data)), contents
 
     def append(self, records: list[Record]) -> None:
         """Write *records* and return when they are on disk.
@@ -119,6 +127,7 @@ class WriteAheadLog:
         Raises:
             OSError: the disk refused. None of *records* counts as written; the segment takes no more (`rotate` it).
         """
+        self._leave_room()
         file = self._open()
         block = b"".join(
             _HEADER.pack(_MAGICS[signal], len(payload), zlib.crc32(payload), items) + payload
@@ -149,6 +158,25 @@ class WriteAheadLog:
                 path.unlink(missing_ok=True)
         return _segment(path, items, good) if path is not None and good else None
 
+    def probe(self) -> None:
+        """Write and sync something as `append` would.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._leave_room()
+        path = self.folder / "probe"
+        try:
+            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            try:
+                _write_all(file, bytes(65536))
+                os.fsync(file)
+            finally:
+                os.close(file)
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
     def forget(self, segment: Segment) -> None:
         """Remove a segment whose items are stored, or that somebody removed."""
         segment.path.unlink(missing_ok=True)
@@ -172,6 +200,12 @@ class WriteAheadLog:
                 raise
             self._path, self._file, self._good, self._opened = path, file, 0, time.monotonic()
         return self._file
+
+    def _leave_room(self) -> None:
+        if self._reserve:
+            disk = os.statvfs(self.folder)
+            if disk.f_bavail * disk.f_frsize < self._reserve:
+                raise OSError(errno.ENOSPC, f"less than {self._reserve // 2**20} MiB are free on its disk")
 
     def _abandon(self, file: int) -> None:
         try:

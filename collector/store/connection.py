@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftline.collector.store import migrations
+from driftline.collector.store.blame import blame
 from driftline.collector.store.decoding import INBOXES, insert_settings
 from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
 from driftline.collector.store.loading import load_engine
@@ -26,13 +27,6 @@ Params = Mapping[str, Any]
 
 _log = logging.getLogger("driftline.store")
 
-# What ClickHouse calls "these bytes are not what you told me": trying again would not help.
-_UNPARSABLE = re.compile(
-    r"CANNOT_PARSE|CANNOT_READ_ALL_DATA|INCORRECT_DATA|PROTOBUF|ATTEMPT_TO_READ_AFTER_EOF|UNEXPECTED_END_OF_FILE"
-    r"|TOO_LARGE|BAD_ARGUMENTS|DECIMAL_OVERFLOW|VALUE_IS_OUT_OF_RANGE"
-)
-# The name of the error stands in brackets behind the message; the message itself may quote what was sent.
-_ERROR_NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 _READ_SETTINGS = {
     "output_format_arrow_string_as_string": 1,
     "output_format_arrow_low_cardinality_as_dictionary": 0,
@@ -145,8 +139,7 @@ class Store:
             with self._client() as client:
                 client.raw_insert(inbox, insert_block=framed, fmt="Protobuf", settings=settings)
         except DatabaseError as error:
-            named = _ERROR_NAME.findall(str(error))
-            if named and _UNPARSABLE.search(named[-1]):
+            if blame(error) == "bytes":
                 raise BatchRefused(
                     f"ClickHouse refused batch {token}: {error}", "the batch is kept in the dead-letter folder"
                 ) from error

@@ -190,7 +190,7 @@ def test_health_and_readiness(served: Served) -> None:
     assert served.client.get("/healthz").json() == {"status": "ok"}
     answer = served.client.get("/readyz")
     assert (answer.status_code, answer.json()["refused"]) == (200, {"UnreadableBody": 1})
-    served.collector._stats.trouble = "ClickHouse is down"
+    served.collector._tally.store_troubled(RuntimeError("ClickHouse is down"))
     assert served.client.get("/readyz").status_code == 503
 
 

@@ -60,7 +60,7 @@ def test_a_segment_gives_back_what_was_appended(log: WriteAheadLog) -> None:
     assert contents.batches == {"traces": (ONE, THREE), "logs": (TWO,)}
     assert (contents.items, contents.damaged) == (6, ())
     assert segment.token == segment.path.stem
-    assert [segment] == log.closed_segments()
+    assert [(segment, contents)] == list(log.closed_segments())
 
 
 def test_a_tail_torn_anywhere_loses_only_the_unacknowledged_record(log: WriteAheadLog) -> None:
@@ -115,7 +115,7 @@ def test_an_empty_file_found_at_start_is_a_segment_of_nothing(tmp_path: Path) ->
     """A crash between creating the file and the first write."""
     (tmp_path / "000000000007-0123456789ab.wal").touch()
     log = WriteAheadLog(tmp_path)
-    (segment,) = log.closed_segments()
+    ((segment, _),) = log.closed_segments()
     assert (segment.read().records, segment.read().items) == ((), 0)
     log.append([ONE])
     assert [int(path.name[:12]) for path in tmp_path.iterdir() if path != segment.path] == [8]
@@ -124,7 +124,7 @@ def test_an_empty_file_found_at_start_is_a_segment_of_nothing(tmp_path: Path) ->
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     """Somebody's notes beside the log are no segment."""
     (tmp_path / "notes.wal").write_text("hello")
-    assert WriteAheadLog(tmp_path).closed_segments() == []
+    assert list(WriteAheadLog(tmp_path).closed_segments()) == []
 
 
 def test_what_is_written_into_a_deleted_file_is_not_acknowledged(log: WriteAheadLog) -> None:

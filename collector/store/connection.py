@@ -16,6 +16,7 @@ from driftline.collector.store.blame import blame
 from driftline.collector.store.decoding import INBOXES, insert_settings
 from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
 from driftline.collector.store.loading import load_engine
+from driftline.collector.store.project_databases import open_project
 from driftline.collector.store.views import install_view
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ _HOLDER = re.compile(rb"PID: (\d+)")  # as ClickHouse writes into the file it lo
 _WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the call returns
 
 
-def open_store(location: str | Path, *, create: bool = True) -> Store:
+def open_store(location: str | Path, *, create: bool = True, project: str = "default") -> Store:
     """Open the store at *location*: a folder (embedded engine) or an ``http(s)://user:password@host/database`` URL.
 
-    With *create* the schema is brought up to date; without it the store must exist and is only read.
+    With *create* the schema is brought up to date; without it the store must exist and is only read. A *project* other
+    than `default` has a database beside the one that *location* leads to.
 
     Raises:
         StoreInUse: another process has the folder open.
@@ -62,6 +64,11 @@ def open_store(location: str | Path, *, create: bool = True) -> Store:
         (folder / "store").mkdir(parents=True, exist_ok=True)
         refuse_if_held(folder)
         store = Store(f"chdb://{folder / 'store'}")
+    if project != "default":
+        try:
+            return open_project(store, project, create=create)
+        finally:
+            store.close()
     try:
         if create:
             migrations.migrate(store)

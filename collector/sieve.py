@@ -17,8 +17,8 @@ from driftline.collector.store.errors import BatchRefused
 from driftline.collector.wal import Record
 
 PATIENCE = 4  # tries of a batch after which it is looked at more closely
-_STUBBORN = 3  # inserts that succeeded since its first failure: whatever the errors say, it is not the store
-_STRIKES = 3
+_STUBBORN = 3  # inserts that succeeded since its first failure: whatever the errors say, it may not be the store
+_STRIKES = 10
 _NOTHING = b"\0"  # a framed request without content
 
 
@@ -56,10 +56,8 @@ class Sieve:
         try:
             self._put(records, token)
         except Exception as error:
-            hopeless = isinstance(error, BatchRefused) or (
-                case.tries >= PATIENCE and (blame(error) != "store" or self._is_stubborn(case))
-            )
-            if not hopeless:
+            patient = case.tries < PATIENCE or (blame(error) == "store" and not self._is_suspect(case))
+            if patient and not isinstance(error, BatchRefused):
                 raise
             return self._sift(records, token, case, error)
         return []
@@ -69,15 +67,18 @@ class Sieve:
         bad: dict[int, Exception] = {}
         doubtful: dict[int, Exception] = {}
         failed = [(0, len(records), error)]
+        before = self.passes
         while failed:
             begin, end, failure = failed.pop()
             clear = isinstance(failure, BatchRefused) or blame(failure) == "unknown"
             if not clear:
-                halves_help = blame(failure) == "size" or self._is_stubborn(case)
-                if not halves_help or not self._takes_anything(records[0].signal):
+                apart = blame(failure) == "size" or self._is_suspect(case)
+                if not apart or not self._takes_anything(records[0].signal):
                     raise failure
             if end - begin == 1:
                 (bad if clear else doubtful)[begin] = failure
+                if len(doubtful) > 1 and self.passes == before:
+                    raise failure  # nothing at all goes in
                 continue
             middle = (begin + end) // 2
             for first, last in ((begin, middle), (middle, end)):
@@ -98,8 +99,10 @@ class Sieve:
         self._store.insert_requests(b"".join(record.payload for record in records), token, records[0].signal)
         self.passes += 1
 
-    def _is_stubborn(self, case: Case) -> bool:
-        return case.tries >= PATIENCE and self.passes - case.since >= _STUBBORN
+    def _is_suspect(self, case: Case) -> bool:
+        """Whether a batch that fails as if the store were away should be looked at more closely."""
+        others = self.passes - case.since
+        return case.tries >= PATIENCE and (others >= _STUBBORN or case.tries >= 2 * PATIENCE)
 
     def _strike(self, case: Case, part: str) -> bool:
         """Hold one more failure of *part* against it, if others went in since the last; whether it is enough."""

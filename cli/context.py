@@ -9,10 +9,10 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -58,6 +58,24 @@ class Server:
     web: str
     otlp: str
     clickhouse: str
+    owner: str = field(default="", repr=False)
+
+    def key(self, project: str = "default") -> str:
+        """The key of whoever may read the data folder."""
+        from driftline.collector.door import owner_key
+
+        return owner_key(self.owner, project)
+
+    def readable(self, project: str = "default") -> str:
+        """The address of a project's ClickHouse interface, with the owner's key."""
+        address = urlsplit(self.clickhouse)
+        # The certificate names the machine as others call it; this is the machine itself.
+        unverified = "?verify=false" if address.scheme == "https" else ""
+        return f"{address.scheme}://owner:{self.key(project)}@{address.netloc}/{unverified}"
+
+    def addresses(self) -> dict[str, str | int]:
+        """What anybody may know of it."""
+        return {name: value for name, value in asdict(self).items() if name != "owner"}
 
     def alive(self) -> bool:
         """Whether it still runs: a process number alone may be another's by now (in a container it often is)."""
@@ -81,9 +99,11 @@ class Server:
 
 
 def announce(data: Path, server: Server) -> None:
-    """Write the server's addresses into the data folder."""
+    """Write the server's addresses into the data folder, with its owner's key: for nobody else's eyes."""
     partial = data / f"{_SERVER_FILE}.new"
-    partial.write_text(json.dumps(asdict(server)), encoding="utf-8")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(asdict(server), file)
     partial.replace(data / _SERVER_FILE)
 
 
@@ -122,8 +142,10 @@ def is_url(data: str) -> bool:
 
 
 @contextmanager
-def reading(data: str) -> Iterator[Store]:
+def reading(data: str, project: str | None = None) -> Iterator[Store]:
     """The store at *data* while the block runs, through the running server where one has it open.
+
+    *project*: which record of it; None: what DRIFTLINE_PROJECT says, else `default`.
 
     Raises:
         StoreNotFound, UnusableFolder: there is none.
@@ -131,12 +153,27 @@ def reading(data: str) -> Iterator[Store]:
     """
     from driftline.collector.store import open_store
 
+    wanted = project or os.environ.get("DRIFTLINE_PROJECT") or "default"
     server = None if is_url(data) else running_server(data)
-    store = open_store(server.clickhouse if server else data, create=False)
+    if server:
+        store = open_store(server.readable(wanted), create=False)
+    else:
+        store = open_store(_with_key(data), create=False, project=wanted)
     try:
         yield store
     finally:
         store.close()
+
+
+def _with_key(data: str) -> str:
+    """*data*, with the key in DRIFTLINE_KEY where it is a URL without a password."""
+    key = os.environ.get("DRIFTLINE_KEY", "")
+    address = urlsplit(data) if is_url(data) else None
+    if not key or address is None or address.password:
+        return data
+    return address._replace(
+        netloc=f"{address.username or 'key'}:{quote(key, safe='')}@{address.netloc.rpartition('@')[2]}"
+    ).geturl()
 
 
 def prepare_folder(folder: Path) -> None:

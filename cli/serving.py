@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,15 +12,19 @@ from driftline.cli.context import (
     Server,
     announce,
     check_port,
+    data_option,
     folder_of,
     is_url,
     prepare_folder,
     running_server,
     withdraw,
 )
+from driftline.cli.entrance import Entrance
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.collector import Collector
     from driftline.collector.store import Store
@@ -44,16 +46,29 @@ class Running:
 
 @contextmanager
 def serving(
-    data: str, host: str, otlp_port: int, web_port: int, clickhouse_port: int, config: Any = None
+    data: str,
+    host: str,
+    otlp_port: int,
+    web_port: int,
+    clickhouse_port: int,
+    config: Any = None,
+    entrance: Entrance | None = None,
 ) -> Iterator[Running]:
     """The server while the block runs.
 
     Raises:
         AlreadyRunning, PortInUse, StoreInUse, UnusableFolder: it cannot be started; says why.
+        NobodyCouldEnter, UnusableCertificate, AccessUnreadable: it must not be.
     """
     from driftline.analyzers import install_views
     from driftline.analyzers.loop import AnalysisLoop
+    from driftline.cli.listening import listening
     from driftline.collector import Collector, create_receiver
+    from driftline.collector.access import AccessFile
+    from driftline.collector.app import otlp_answer
+    from driftline.collector.door import Door
+    from driftline.collector.front import Front, plain_answer
+    from driftline.collector.projects import Projects
     from driftline.collector.store import open_store
     from driftline.collector.store.http_interface import create_interface
     from driftline.web import create_app
@@ -71,33 +86,50 @@ def serving(
     for port, option in ((otlp_port, "--otlp-port"), (web_port, "--web-port"), (clickhouse_port, "--clickhouse-port")):
         check_port(host, port, option)
     prepare_folder(folder)
+    entrance = entrance or Entrance()
+    access = AccessFile(folder)
+    entrance.check(host, access, data_option(data))
+    loops: dict[str, AnalysisLoop] = {}
+
+    def begin(project: str, store: Store, place: Path, ending: ExitStack) -> Collector:
+        install_views(store)
+        collector = Collector(store, place)
+        collector.start()
+        ending.callback(collector.stop)
+        loops[project] = AnalysisLoop(store, config)
+        loops[project].start()
+        ending.callback(loops[project].stop)
+        return collector
+
     with ExitStack() as stack:
         store = open_store(folder)
         stack.callback(store.close)
-        install_views(store)
-        collector = Collector(store, folder)
-        collector.start()
-        stack.callback(collector.stop)
-        loop = AnalysisLoop(store, config)
-        loop.start()
-        stack.callback(loop.stop)
-        name = _reachable(host)
+        projects = Projects(store, folder, access, begin)
+        stack.callback(projects.stop)
+        projects.start()
+        collector = projects.default.collector
+        door = Door(access, projects, keyless=entrance.keyless(host))
+        address = f"{entrance.scheme}://{_reachable(host)}"
         server = Server(
             pid=os.getpid(),
-            web=f"http://{name}:{web_port}",
-            otlp=f"http://{name}:{otlp_port}",
-            clickhouse=f"http://{name}:{clickhouse_port}",
+            web=f"{address}:{web_port}",
+            otlp=f"{address}:{otlp_port}",
+            clickhouse=f"{address}:{clickhouse_port}",
+            owner=door.owner,
         )
+        names = entrance.names
         apps = (
-            (create_receiver(collector), otlp_port),
-            (create_app(store, stats=collector.stats), web_port),
-            (create_interface(store), clickhouse_port),
+            (Front(create_receiver(collector, door), door, answer=otlp_answer, names=names), otlp_port),
+            (
+                Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names),
+                web_port,
+            ),
+            (Front(create_interface(store, door), door, answer=plain_answer, names=names), clickhouse_port),
         )
-        for app, port in apps:
-            stack.enter_context(_listening(app, host, port))
+        stack.enter_context(listening(host, apps, **entrance.uvicorn()))
         announce(folder, server)
         stack.callback(withdraw, folder)
-        yield Running(store, collector, loop, server)
+        yield Running(store, collector, loops["default"], server)
 
 
 def _reachable(host: str) -> str:
@@ -105,24 +137,3 @@ def _reachable(host: str) -> str:
     every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised here, not bound
     address = every.get(host, host)
     return f"[{address}]" if ":" in address else address
-
-
-@contextmanager
-def _listening(app: Any, host: str, port: int) -> Iterator[None]:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name=f"driftline-http-{port}", daemon=True)
-    thread.start()
-    while not server.started:
-        if not thread.is_alive():
-            raise DriftlineError(f"the server on port {port} did not start", "see the message above")
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(10)

@@ -210,7 +210,9 @@ def _parsed(said: Any) -> Access:
     keys = tuple(_key(entry) for entry in said["keys"])
     projects = tuple(check_project_name(name) for name in said["projects"])
     deleting = tuple(check_project_name(name) for name in said["deleting"])
-    return Access(keys, projects, deleting, _text(said["signing"]))
+    if not re.fullmatch(r"[0-9a-f]{64}", _text(said["signing"])):
+        raise ValueError("the secret that signs sessions is damaged")
+    return Access(keys, projects, deleting, said["signing"])
 
 
 def _key(entry: dict[str, Any]) -> Key:

@@ -14,26 +14,21 @@ from starlette.routing import Route
 
 from driftline.collector import otlp
 from driftline.collector.collector import Collector
+from driftline.collector.door import AtTheDoor, Door, key_in
+from driftline.collector.front import refusal_headers
 
 _OTHER_SIGNALS = ("/v1/logs", "/v1/metrics", "/v1development/profiles")
 
 
-def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> Starlette:
-    """The ASGI app that feeds *collector*."""
+def create_receiver(collector: Collector, door: Door | None = None, *, max_body: int = otlp.MAX_BODY) -> Starlette:
+    """The ASGI app that feeds *collector*, or, with a *door*, that of the project which a request's key opens."""
 
     async def traces(request: Request) -> Response:
         content_type = request.headers.get("content-type", "")
         try:
-            body = await _read(request, max_body)
-
-            def work() -> otlp.Accepted:
-                data = otlp.decompress(body, request.headers.get("content-encoding", ""), max_body)
-                return collector.receive(data, content_type)
-
-            # Decoding and fsync block; the event loop serves others meanwhile.
-            accepted = await run_in_threadpool(work)
+            accepted = await _take(request, collector, door, max_body)
         except otlp.RefusedRequest as error:
-            if error.http != 503:  # the collector counts its own
+            if error.http != 503 and not isinstance(error, AtTheDoor):  # collector and door count their own
                 collector.refuse(type(error).__name__)
             return _refusal(error, content_type)
         except ClientDisconnect:
@@ -67,6 +62,21 @@ def create_receiver(collector: Collector, *, max_body: int = otlp.MAX_BODY) -> S
     )
 
 
+async def _take(request: Request, collector: Collector, door: Door | None, max_body: int) -> otlp.Accepted:
+    key = key_in(request.headers.raw)
+    if door:
+        await run_in_threadpool(door.check, key, "write")  # before anything is read for a stranger
+    body = await _read(request, max_body)
+
+    def work() -> otlp.Accepted:
+        data = otlp.decompress(body, request.headers.get("content-encoding", ""), max_body)
+        taker = door.enter(key, len(data)) if door else collector
+        return taker.receive(data, request.headers.get("content-type", ""))
+
+    # Decoding and fsync block; the event loop serves others meanwhile.
+    return await run_in_threadpool(work)
+
+
 async def _read(request: Request, limit: int) -> bytes:
     too_large = otlp.BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
     said = request.headers.get("content-length", "")
@@ -94,4 +104,9 @@ def _refusal(
 ) -> Response:
     body, kind = otlp.failure(error, content_type)
     status = status or error.http
-    return Response(body, status, {**(headers or {}), **({"Retry-After": "2"} if status == 503 else {})}, kind)
+    return Response(body, status, {**(headers or {}), **refusal_headers(error)}, kind)
+
+
+def otlp_answer(request: Request, error: otlp.RefusedRequest) -> Response:
+    """*error* as OTLP wants it."""
+    return _refusal(error, request.headers.get("content-type", ""))

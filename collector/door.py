@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 import threading
 import time
@@ -23,22 +24,28 @@ _log = logging.getLogger("driftline.access")
 
 UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE = 16, 7, 14  # google.rpc.Code
 _OWNER = "driftline_owner_"
+_SESSION = re.compile(r"driftline_session_([a-z0-9]{10})_(\d{1,12})_([0-9a-f]{64})")
+_SESSION_SECONDS = 7 * 86_400
 _SAYS = {"write": "sends spans", "read": "reads"}
 
 
-class KeyNeeded(RefusedRequest):
+class AtTheDoor(RefusedRequest):
+    """A request that is turned away before anybody looks into it."""
+
+
+class KeyNeeded(AtTheDoor):
     """No key was given, or one that opens nothing: unknown, revoked, expired."""
 
     http, code = 401, UNAUTHENTICATED
 
 
-class KeyLacksRight(RefusedRequest):
+class KeyLacksRight(AtTheDoor):
     """The key is good, but not for this."""
 
     http, code = 403, PERMISSION_DENIED
 
 
-class QuotaSpent(RefusedRequest):
+class QuotaSpent(AtTheDoor):
     """The key has sent as much as it may for now. `retry_after`: seconds."""
 
     http, code = 429, UNAVAILABLE
@@ -48,7 +55,7 @@ class QuotaSpent(RefusedRequest):
         self.retry_after = retry_after
 
 
-class DoorStuck(RefusedRequest):
+class DoorStuck(AtTheDoor):
     """The file of keys cannot be read: nobody is let in, and senders come back later."""
 
     http, code = 503, UNAVAILABLE
@@ -90,6 +97,10 @@ class Door:
             KeyNeeded, KeyLacksRight, DoorStuck
         """
         names = self.readable(key)
+        if project and project not in names and not key:
+            raise self._refuse(
+                KeyNeeded(f"project {project} is entered with a key", "send one as `Authorization: Bearer KEY`")
+            )
         if project and project not in names:
             # The same words whether there is such a project or not.
             raise self._refuse(KeyLacksRight(f"this key does not open a project {project}", "use a key of it"))
@@ -102,6 +113,20 @@ class Door:
             KeyNeeded, KeyLacksRight, DoorStuck
         """
         return self._admit(key, "read")[1]
+
+    def session(self, key: str) -> str:
+        """What a browser that signs in with *key* is given instead: it only reads, and ends when the key does.
+
+        Raises:
+            KeyNeeded, KeyLacksRight, DoorStuck
+        """
+        access = self.access()
+        found = access.find(key, time.time())
+        if found is None:
+            raise self._refuse(KeyNeeded("this is no key, or one that was revoked or has expired", "ask for another"))
+        self._admit(key, "read")
+        until = int(time.time()) + _SESSION_SECONDS
+        return f"driftline_session_{found.id}_{until}_{_seal(access, found, until)}"
 
     def check(self, key: str | None, right: Right) -> None:
         """Look at *key* before its request is read.
@@ -144,7 +169,7 @@ class Door:
             name = key.removeprefix(_OWNER).rpartition("_")[0]
             if hmac.compare_digest(owner_key(self.owner, name).encode(), key.encode("utf-8", "replace")):
                 return None, (name,)
-        found = access.find(key, time.time())
+        found = access.find(key, time.time()) or (_key_of_session(access, key) if right == "read" else None)
         if found is None:
             raise self._refuse(
                 KeyNeeded("this key opens nothing: it is unknown, revoked or expired", "ask for a new one")
@@ -187,6 +212,19 @@ def owner_key(owner: str, project: str) -> str:
     """The key that the owner of the data folder has for *project*."""
     mac = hmac.new(owner.encode(), project.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
     return f"{_OWNER}{project}_{mac}"
+
+
+def _key_of_session(access: Access, session: str) -> Key | None:
+    match = _SESSION.fullmatch(session)
+    key = access.key(match[1]) if match else None
+    if match is None or key is None or key.expired(time.time()) or int(match[2]) < time.time():
+        return None
+    return key if hmac.compare_digest(_seal(access, key, int(match[2])), match[3]) else None
+
+
+def _seal(access: Access, key: Key, until: int) -> str:
+    said = f"{key.id} {key.digest} {until}".encode()
+    return hmac.new(bytes.fromhex(access.signing), said, hashlib.sha256).hexdigest()
 
 
 def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -14,10 +14,12 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
 
 from driftline.web import assets, formats, words
-from driftline.web.page import Trouble, trouble_response, url
+from driftline.web.page import Trouble, sign_in_page, trouble_response, url
 from driftline.web.pages import finding, findings, overview, run, runs, span
+from driftline.web.sign_in import Entry
 
 if TYPE_CHECKING:
+    from driftline.collector.door import Door
     from driftline.collector.store import Store
 
 Stats = Callable[[], Mapping[str, Any]]
@@ -28,15 +30,20 @@ _HEADERS = {
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "private, no-cache",
 }
 
 
-def create_app(store: Store, *, stats: Stats | None = None) -> FastAPI:
+def create_app(store: Store, *, stats: Stats | None = None, door: Door | None = None) -> FastAPI:
     """The pages over *store*, each with its JSON twin.
 
-    *stats* gives the counters of a collector in the same process for "ingest"; without it only what the store itself
-    knows is shown.
+    With a *door* a request reads the project that its key opens, and nobody reads without. *stats* gives the counters
+    of a collector in the same process for "ingest"; without it only what the store itself knows is shown.
     """
     app = FastAPI(title="driftline", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.store = store
@@ -46,6 +53,8 @@ def create_app(store: Store, *, stats: Stats | None = None) -> FastAPI:
         app.include_router(page.router)
     assets.mount(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
+    if door:
+        app.add_middleware(Entry, door=door, page=sign_in_page)
 
     @app.middleware("http")
     async def secured(request: Request, call_next: RequestResponseEndpoint) -> Response:

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment
 
 from driftline.web.queries import Reader
+from driftline.web.sign_in import SignIn, navigation, prefix
 
 _SUFFIX = ".json"
 
@@ -32,7 +33,13 @@ class Trouble(Exception):
 
 def reader_of(request: Request) -> Reader:
     """A reader of the app's store for this request."""
-    return Reader(request.app.state.store)
+    return Reader(getattr(request.state, "store", request.app.state.store))
+
+
+def counters_of(request: Request) -> dict[str, Any]:
+    """The counters of the collector that feeds the project at hand; none if it is in another process."""
+    stats = getattr(request.state, "stats", request.app.state.stats)
+    return dict(stats()) if stats else {}
 
 
 def wants_json(request: Request) -> bool:
@@ -52,11 +59,12 @@ def show(request: Request, template: str, page: Any, reader: Reader | None = Non
         .get_template(template)
         .render(
             page=page,
-            here=request.url.path,
+            here=_path(request),
             json_url=json_url(request),
             asked=reader.asked if reader else [],
             query=dict(request.query_params),
             now=datetime.now(timezone.utc),
+            **navigation(request),
         )
     )
     return HTMLResponse(html, status, headers={"Vary": "Accept, HX-Request"})
@@ -74,7 +82,7 @@ def json_url(request: Request) -> str:
     # A run id may hold a slash: what came escaped must stay escaped.
     raw = request.scope.get("raw_path", b"").decode("ascii", "replace").partition("?")[0]
     path = raw.removesuffix(_SUFFIX) or path
-    twin = "/overview.json" if path in ("", "/") else path + _SUFFIX
+    twin = f"{prefix()}/overview.json" if _path(request) in ("", "/") else path + _SUFFIX
     return f"{twin}?{request.url.query}" if request.url.query else twin
 
 
@@ -86,9 +94,22 @@ def trouble_response(request: Request, trouble: Trouble) -> Response:
     html = (
         _environment(request)
         .get_template("error.html")
-        .render(page=trouble, here=request.url.path, json_url="", asked=[], query={}, now=datetime.now(timezone.utc))
+        .render(
+            page=trouble,
+            here=_path(request),
+            json_url="",
+            asked=[],
+            query={},
+            now=datetime.now(timezone.utc),
+            **navigation(request),
+        )
     )
     return HTMLResponse(html, trouble.status)
+
+
+def sign_in_page(request: Request, page: SignIn) -> Response:
+    """The page that asks for a key."""
+    return show(request, "sign_in.html", page, status=page.status)
 
 
 def plain(value: Any) -> Any:
@@ -108,10 +129,15 @@ def plain(value: Any) -> Any:
 
 
 def url(*parts: str, **query: Any) -> str:
-    """A path of *parts*, each escaped whole, with the parameters of *query* that are neither None nor ''."""
-    path = "/" + "/".join(quote(str(part), safe="") for part in parts)
+    """A path of *parts* in the project at hand, each escaped whole; with what in *query* is neither None nor ''."""
+    path = f"{prefix()}/" + "/".join(quote(str(part), safe="") for part in parts)
     kept = {key: value for key, value in query.items() if value not in (None, "")}
     return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def _path(request: Request) -> str:
+    """The path without the project."""
+    return request.url.path.removeprefix(prefix())
 
 
 def _environment(request: Request) -> Environment:

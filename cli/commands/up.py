@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from driftline.cli.context import DEFAULT_DATA, DataOption, folder_of
+from driftline.cli.entrance import Entrance
 from driftline.cli.options import CatalogFile, ConfigFile, ListFormat, Skew, expect_list_format
 from driftline.cli.terminal import remark, write
 
@@ -29,6 +29,34 @@ def up(
     config: ConfigFile = None,
     catalog: CatalogFile = None,
     skew: Skew = None,
+    require_keys: Annotated[
+        bool,
+        typer.Option(
+            "--require-keys",
+            envvar="DRIFTLINE_REQUIRE_KEYS",
+            show_default=False,
+            help="Want a key of this machine's own programs, too.",
+        ),
+    ] = False,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            envvar="DRIFTLINE_BEHIND_PROXY",
+            show_default=False,
+            help="A proxy stands in front: everybody needs a key, and its X-Forwarded-Proto is believed.",
+        ),
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Another name of this machine that requests may use."),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option(envvar="DRIFTLINE_TLS_CERT", metavar="FILE", help="Certificate with its chain, PEM.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option(envvar="DRIFTLINE_TLS_KEY", metavar="FILE", help="Key of the certificate, PEM.")
+    ] = None,
     fmt: ListFormat = "text",
 ) -> None:
     """Receive spans, judge runs as they end, and show them.
@@ -43,10 +71,12 @@ def up(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with serving(data, host, otlp_port, web_port, clickhouse_port, config_from(config, catalog, skew)) as running:
+    entrance = Entrance(require_keys, behind_proxy, tuple(allow_host or ()), tls_cert, tls_key)
+    settings = config_from(config, catalog, skew)
+    with serving(data, host, otlp_port, web_port, clickhouse_port, settings, entrance) as running:
         server, folder = running.server, str(folder_of(data))
         if fmt == "json":
-            write(json.dumps({**asdict(server), "data": folder}))
+            write(json.dumps({**server.addresses(), "data": folder}))
         else:
             write(
                 f"pages       {server.web}\nOTLP/HTTP   {server.otlp}\n"

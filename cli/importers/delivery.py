@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
+import ssl
 import sys
 import time
 import urllib.error
@@ -80,7 +82,7 @@ def deliver(requests: Sequence[ExportTraceServiceRequest], data: str, config: Co
 
     if not is_url(data):
         prepare_folder(Path(data).expanduser())
-    store = open_store(data)
+    store = open_store(data, project=os.environ.get("DRIFTLINE_PROJECT") or "default")
     try:
         install_views(store)
         _insert(requests, store, say)
@@ -114,17 +116,22 @@ def _send(requests: Sequence[ExportTraceServiceRequest], server: Server, say: Pr
     done = 0
     for batch in _batches(requests):
         whole = ExportTraceServiceRequest(resource_spans=[group for one in batch for group in one.resource_spans])
-        _post(f"{server.otlp}/v1/traces", whole.SerializeToString())
+        _post(server, whole.SerializeToString())
         done += len(batch)
         say("sending", done, len(requests))
 
 
-def _post(url: str, body: bytes) -> None:
+def _post(server: Server, body: bytes) -> None:
     """Hand one request to the receiver, again while it says that it has no room now."""
-    request = urllib.request.Request(url, body, {"Content-Type": PROTOBUF})  # noqa: S310 - our own server's address
+    url = f"{server.otlp}/v1/traces"
+    project = os.environ.get("DRIFTLINE_PROJECT") or "default"
+    headers = {"Content-Type": PROTOBUF, "Authorization": f"Bearer {server.key(project)}"}
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - our own server's address
+    # The certificate names the machine as others call it; this is the machine itself.
+    trust = ssl._create_unverified_context() if url.startswith("https:") else None  # noqa: S323
     for wait in (*_WAITS, None):
         try:
-            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60, context=trust):  # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             if error.code not in (429, 502, 503, 504) or wait is None:

@@ -21,8 +21,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from driftline.collector.door import Door, key_in
+from driftline.collector.front import refusal_headers
+from driftline.collector.otlp import RefusedRequest
 from driftline.collector.store.connection import Store
-from driftline.collector.store.reading import Gate, NotForReading, check_settings
+from driftline.collector.store.project_databases import database_of, project_database
+from driftline.collector.store.reading import Gate, NotForReading, system_filters
 
 # What a client says beside settings; none of it matters to an engine that serves one statement a connection.
 _NOT_SETTINGS = frozenset(
@@ -32,6 +36,8 @@ _NOT_SETTINGS = frozenset(
 )  # fmt: skip
 _READONLY = 164
 _CANCELLED = 394
+_ACCESS_DENIED = 497
+_REFUSED = {401: 516, 503: 202}  # AUTHENTICATION_FAILED, TOO_MANY_SIMULTANEOUS_QUERIES
 _MAX_BODY = 32 * 2**20
 
 
@@ -46,11 +52,16 @@ class _Engine:
         finally:
             connection.close()
 
-    def run(self, sql: str, fmt: str, params: dict[str, str], settings: dict[str, str]) -> tuple[bytes, str]:
-        """The result of *sql*, and its format: the one it names, else *fmt*."""
+    def run(
+        self, database: str, sql: str, fmt: str, params: dict[str, str], settings: dict[str, str]
+    ) -> tuple[bytes, str]:
+        """The result of *sql* over *database*, and its format: the one it names, else *fmt*."""
+        self._gate.check_settings(settings)
         connection = self._connect()
         try:
+            connection.query(f"USE `{database}`")
             reading = self._gate.admit(connection, sql, params)
+            connection.query(f"SET additional_table_filters = {system_filters(database)}")
             for name, value in {**settings, **reading.settings}.items():
                 connection.query(f"SET {name} = '{_escape(value)}'")
             # In mode 1 the engine lets nobody change a setting. A client that asks which settings it may send would
@@ -67,10 +78,9 @@ class _Engine:
         return chdb.connect(self._path)  # type: ignore[no-untyped-call]
 
 
-def create_interface(store: Store) -> Starlette:
-    """The ASGI app over an embedded *store*."""
-    engine = _Engine(store.dsn.removeprefix("chdb://"))
-
+def create_interface(store: Store, door: Door | None = None) -> Starlette:
+    """The ASGI app over an embedded *store*, or, with a *door*, over the project that a request's key opens."""
+    engine = _Engine(store.dsn.removeprefix("chdb://").partition("?")[0])
     async def query(request: Request) -> Response:
         try:
             body = await _read(request)
@@ -89,7 +99,10 @@ def create_interface(store: Store) -> Starlette:
         fmt = params.get("default_format", "TabSeparated")
         bound = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
         try:
-            data, fmt = await run_in_threadpool(engine.run, sql, fmt, bound, _settings(params))
+            place = await run_in_threadpool(_database, store, door, request, params)
+            data, fmt = await run_in_threadpool(engine.run, place, sql, fmt, bound, _settings(params))
+        except RefusedRequest as error:
+            return _failure(str(error), _REFUSED.get(error.http, _ACCESS_DENIED), error.http, refusal_headers(error))
         except NotForReading as error:
             return _failure(str(error), _READONLY, 403)
         except Exception as error:  # noqa: BLE001 - every engine error is the client's to read
@@ -103,6 +116,17 @@ def create_interface(store: Store) -> Starlette:
         return PlainTextResponse("Ok.\n")
 
     return Starlette(routes=[Route("/ping", ping), Route("/", query, methods=["GET", "POST"])])
+
+
+def _database(store: Store, door: Door | None, request: Request, params: Mapping[str, str]) -> str:
+    """The database that the request reads: of the project its key opens, or the one it names among several."""
+    base = database_of(store.dsn)
+    if door is None:
+        return base
+    said = params.get("database") or request.headers.get("x-clickhouse-database", "")
+    key = key_in(request.headers.raw) or params.get("password") or None
+    names = {project_database(base, name): name for name in door.readable(key)}
+    return database_of(door.read(key, names.get(said, said)).store.dsn)
 
 
 async def _read(request: Request) -> bytes:
@@ -133,16 +157,16 @@ def _settings(params: Mapping[str, str]) -> dict[str, str]:
     said = {name: value for name, value in params.items() if name not in _NOT_SETTINGS and name[:6] != "param_"}
     if said.get("readonly") in ("1", "2"):  # what it is anyway
         del said["readonly"]
-    return check_settings(said)
+    return said
 
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _failure(message: str, code: int, status: int) -> Response:
+def _failure(message: str, code: int, status: int, headers: Mapping[str, str] | None = None) -> Response:
     text = message if message.startswith("Code:") else f"Code: {code}. DB::Exception: {message}"
-    return PlainTextResponse(text + "\n", status, headers={"X-ClickHouse-Exception-Code": str(code)})
+    return PlainTextResponse(text + "\n", status, headers={"X-ClickHouse-Exception-Code": str(code), **(headers or {})})
 
 
 def _media(fmt: str) -> str:

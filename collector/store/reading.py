@@ -21,17 +21,45 @@ _HARMLESS = frozenset(
 # Functions that are no table functions and yet reach out of the store.
 _OUTSIDE = frozenset(
     ("file", "catboostevaluate", "aiclassify", "aiembed", "aiextract", "aifilter", "aigenerate", "airedact",
-     "aisimilarity", "aitranslate")
+     "aisimilarity", "aitranslate", "hascolumnintable", "joinget", "joingetornull")
 )  # fmt: skip
 # Settings that would lift a barrier.
-_BARRIERS = frozenset(("readonly", "allow_ddl", "allow_introspection_functions"))
+_BARRIERS = frozenset(("readonly", "allow_ddl", "allow_introspection_functions", "profile", "dialect"))
+# Settings that hold text may hold an expression (`additional_result_filter`), a table's name
+# (`implicit_table_at_top_level`) or a file's (`format_template_row`). These hold neither.
+_TEXTS = frozenset(
+    ("log_comment", "bool_true_representation", "bool_false_representation", "format_csv_null_representation",
+     "format_tsv_null_representation", "output_format_pretty_grid_charset", "network_compression_method",
+     "format_custom_escaping_rule", "format_custom_field_delimiter", "format_custom_row_before_delimiter",
+     "format_custom_row_after_delimiter", "format_custom_row_between_delimiter",
+     "format_custom_result_before_delimiter", "format_custom_result_after_delimiter")
+)  # fmt: skip
+_TEXT_TYPES = frozenset(("String", "Map", "URI", "Dialect", "SQLSecurityType", "DefaultTableEngine"))
+# What the engine tells about itself, the same to everybody …
+_ABOUT_THE_ENGINE = frozenset(
+    ("one", "numbers", "numbers_mt", "zeros", "zeros_mt", "settings", "merge_tree_settings", "functions", "formats",
+     "data_type_families", "aggregate_function_combinators", "collations", "table_functions", "table_engines",
+     "keywords", "time_zones", "build_options")
+)  # fmt: skip
+# … and about its databases: the column that names the database.
+_ABOUT_DATABASES = {
+    "databases": "name",
+    "tables": "database",
+    "columns": "database",
+    "parts": "database",
+    "parts_columns": "database",
+    "data_skipping_indices": "database",
+}
+_SHOWN = re.compile(
+    r"SHOW (?:(?:FULL |EXTENDED )*(?:TABLES|DATABASES|COLUMNS|FIELDS|SETTINGS|FUNCTIONS|ENGINES))\b", re.IGNORECASE
+)
+_ONE_TABLE = re.compile(r"(?:SHOW CREATE|EXISTS)(?: TABLE| VIEW)? ((?:\w+\.)?\w+)", re.IGNORECASE)
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|\w+|\S", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*|`.*`", re.DOTALL)
 _TABLE = re.compile(r"TableIdentifier (.*)")
 _PLAIN_TABLE = re.compile(r"((?:\w+\.)?\w+)(?: \(alias [^()]+\))?")
 _FORMAT = re.compile(r"\sFORMAT (\w+)$")
 _SETTINGS = re.compile(r"\sSETTINGS (\w+ = (?:'[^'\\]*'|[\w.]+)(?:, \w+ = (?:'[^'\\]*'|[\w.]+))*)$")
-_SYSTEM = ("system", "information_schema")
 _OWN_SCOPE = re.compile(r":?\s*In scope SELECT formatQuerySingleLine.*", re.DOTALL)
 
 
@@ -55,6 +83,9 @@ class Gate:
     def __init__(self, connection: Any) -> None:
         names = str(connection.query("SELECT lower(name) FROM system.table_functions", "TSVRaw")).split()
         self._forbidden = frozenset(names) - _HARMLESS | _OUTSIDE
+        known = str(connection.query("SELECT name, type FROM system.settings", "TSVRaw")).splitlines()
+        types = dict(line.split("\t", 1) for line in known)
+        self._texts = frozenset(name for name, kind in types.items() if kind in _TEXT_TYPES) - _TEXTS
 
     def admit(self, connection: Any, sql: str, params: Mapping[str, str]) -> Reading:
         """The statement, if it only reads our tables.
@@ -77,9 +108,20 @@ class Gate:
         return Reading(
             sql[: said.start()] if said else sql,
             named[1] if named else "",
-            check_settings({name: value.strip("'") for name, value in settings.items()}),
+            self.check_settings({name: value.strip("'") for name, value in settings.items()}),
             tables,
         )
+
+    def check_settings(self, settings: dict[str, str]) -> dict[str, str]:
+        """*settings*, if a reader may set them.
+
+        Raises:
+            NotForReading: one would lift a barrier, or is no name of a setting.
+        """
+        for name in settings:
+            if name in _BARRIERS or name in self._texts or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise NotForReading(f"the setting {name} cannot be changed here")
+        return settings
 
     def _look_at_words(self, tokens: list[str]) -> None:
         first = tokens[0].upper() if tokens else ""
@@ -110,25 +152,40 @@ class Gate:
             tables.add(plain[1])
         # A name given inside the statement may be out of scope where it is used: a file of that name would be read.
         tables -= {name for name in inside if not Path(name).exists()}
-        strangers = {name for name in tables if name.partition(".")[0].lower() not in _SYSTEM}
+        shown = _shown_table(text)
+        strangers = {name for name in tables if not _about_the_engine(name)} | ({shown} if shown else set())
         if strangers:
+            database = str(connection.query("SELECT currentDatabase()", "TSVRaw")).strip()
             ours = str(connection.query("SELECT name FROM system.tables WHERE database = currentDatabase()", "TSVRaw"))
-            unknown = sorted({name.removeprefix("default.") for name in strangers} - set(ours.split()))
+            unknown = sorted({name.removeprefix(f"{database}.") for name in strangers} - set(ours.split()))
             if unknown:
                 raise NotForReading(f"{unknown[0]} is no table of this store")
         return frozenset(tables)
 
 
-def check_settings(settings: dict[str, str]) -> dict[str, str]:
-    """*settings*, if a reader may set them.
+def _shown_table(text: str) -> str:
+    """The table that a SHOW CREATE or EXISTS statement is about: the tree does not call it one. '' in others."""
+    first = text.partition(" ")[0].upper()
+    if first not in ("SHOW", "EXISTS") or _SHOWN.match(text):
+        return ""
+    match = _ONE_TABLE.match(text)
+    if match is None:
+        raise NotForReading(f"this {first} is not allowed here: it tells of more than the tables of this store")
+    return match[1]
 
-    Raises:
-        NotForReading: one would lift a barrier, or is no name of a setting.
-    """
-    for name in settings:
-        if name in _BARRIERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise NotForReading(f"the setting {name} cannot be changed here")
-    return settings
+
+def _about_the_engine(name: str) -> bool:
+    """Whether *name* is a table of the engine's own that tells nothing about other databases."""
+    database, _, table = name.partition(".")
+    if database.lower() == "information_schema":
+        return True  # views of system tables, and the filters reach through them
+    return database == "system" and (table in _ABOUT_THE_ENGINE or table in _ABOUT_DATABASES)
+
+
+def system_filters(database: str) -> str:
+    """A value for `additional_table_filters`: of what the engine tells, the rows about *database*."""
+    pairs = (f"'system.{table}': '{column} = \\'{database}\\''" for table, column in _ABOUT_DATABASES.items())
+    return "{" + ", ".join(pairs) + "}"
 
 
 def _rewritten(connection: Any, sql: str) -> str:

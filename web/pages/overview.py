@@ -14,7 +14,7 @@ from driftline.web import params
 from driftline.web.findings_index import Group, Workflow, buckets_of, load_groups, load_workflows
 from driftline.web.formats import number, plural
 from driftline.web.ingest import Fact, facts
-from driftline.web.page import reader_of, show
+from driftline.web.page import counters_of, reader_of, show
 
 router = APIRouter()
 
@@ -76,8 +76,7 @@ def overview(request: Request) -> Response:
     buckets = buckets_of(workflows)
     found = load_groups(reader, since, workflows, buckets)
     stored = reader.rows("ingest")[0]
-    stats = request.app.state.stats
-    counters = dict(stats()) if stats else {}
+    counters = counters_of(request)
     ingest = Ingest(
         spans=int(stored["spans"] or 0),
         bytes=int(stored["bytes"] or 0),

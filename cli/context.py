@@ -33,6 +33,10 @@ DataOption = Annotated[
     ),
 ]
 DEFAULT_DATA = "./driftline-data"
+ProjectOption = Annotated[
+    str | None,
+    typer.Option("--project", envvar="DRIFTLINE_PROJECT", metavar="NAME", help="Which record; default: `default`."),
+]
 
 
 def data_option(data: str) -> str:
@@ -65,6 +69,10 @@ class Server:
         from driftline.collector.door import owner_key
 
         return owner_key(self.owner, project)
+
+    def pages(self, project: str | None) -> str:
+        """Where the pages of a project are."""
+        return self.web if project in (None, "default") else f"{self.web}/p/{project}"
 
     def readable(self, project: str = "default") -> str:
         """The address of a project's ClickHouse interface, with the owner's key."""
@@ -143,9 +151,7 @@ def is_url(data: str) -> bool:
 
 @contextmanager
 def reading(data: str, project: str | None = None) -> Iterator[Store]:
-    """The store at *data* while the block runs, through the running server where one has it open.
-
-    *project*: which record of it; None: what DRIFTLINE_PROJECT says, else `default`.
+    """The store of *project* (None: `default`) at *data*, through the running server where one has it open.
 
     Raises:
         StoreNotFound, UnusableFolder: there is none.
@@ -153,7 +159,7 @@ def reading(data: str, project: str | None = None) -> Iterator[Store]:
     """
     from driftline.collector.store import open_store
 
-    wanted = project or os.environ.get("DRIFTLINE_PROJECT") or "default"
+    wanted = project or "default"
     server = None if is_url(data) else running_server(data)
     if server:
         store = open_store(server.readable(wanted), create=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, reading
+from driftline.cli.context import DEFAULT_DATA, DataOption, ProjectOption, reading
 from driftline.cli.options import ListFormat, expect_list_format
 
 _SEVERITIES = ("error", "warning", "info")
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def findings(
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     severity: Annotated[str | None, typer.Option(metavar="|".join(_SEVERITIES), help="Only of this severity.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only in runs of this workflow.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
@@ -39,7 +40,7 @@ def findings(
     expect_list_format(fmt)
     if severity not in (None, *_SEVERITIES):
         raise typer.BadParameter(f"{severity!r} is not one of {', '.join(_SEVERITIES)}", param_hint="--severity")
-    with reading(data) as store:
+    with reading(data, project) as store:
         rows = ask(store, "findings", severity=severity or "", workflow=workflow or "", limit=limit)
         if fmt == "json" and rows:
             ids = [row["fingerprint"] for row in rows]

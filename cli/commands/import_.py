@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, data_option
+from driftline.cli.context import DEFAULT_DATA, DataOption, ProjectOption, data_option
 
 if TYPE_CHECKING:
     from driftline.analyzers import Config
@@ -45,6 +45,7 @@ def tau(
     ] = "",
     model: Annotated[str, typer.Option(help="The agent's model, which the recording does not name.")] = "gpt-4o",
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     out: OutOption = None,
     fmt: FormatOption = "text",
 ) -> None:
@@ -68,7 +69,7 @@ def tau(
         _say_unknown(sorted({call.tool for run in runs for _, calls in run.turns for call in calls}), settings)
         return found
 
-    _import(requests, data, out, fmt, settings)
+    _import(requests, (data, project or "default"), out, fmt, settings)
 
 
 @app.command("langfuse")
@@ -76,6 +77,7 @@ def langfuse(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Exported Langfuse traces: .json or .json.gz.")],
     catalog: CatalogOption = None,
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     out: OutOption = None,
     fmt: FormatOption = "text",
 ) -> None:
@@ -90,18 +92,19 @@ def langfuse(
             say("reading", number, len(files))
         return found
 
-    _import(requests, data, out, fmt, config_from(None, catalog, None))
+    _import(requests, (data, project or "default"), out, fmt, config_from(None, catalog, None))
 
 
-def _import(requests: _Requests, data: str, out: str | None, fmt: str, settings: Config) -> None:
+def _import(requests: _Requests, place: tuple[str, str], out: str | None, fmt: str, settings: Config) -> None:
     from driftline.cli.importers.delivery import deliver, write_file
     from driftline.cli.terminal import progress
 
     if fmt not in ("text", "json"):
         raise typer.BadParameter(f"{fmt!r} is not one of text, json", param_hint="--format")
+    data, project = place
     with progress() as say:
         found = requests(say)
-        delivered = write_file(found, out) if out else deliver(found, data, settings, say)
+        delivered = write_file(found, out) if out else deliver(found, data, settings, say, project)
     # What goes to standard output must stay readable by the next program.
     typer.echo(_json(delivered) if fmt == "json" else _text(delivered, data), err=out == "-")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from driftline.cli import exit_codes
-from driftline.cli.context import DEFAULT_DATA, DataOption, data_option, reading, running_server
+from driftline.cli.context import DEFAULT_DATA, DataOption, ProjectOption, data_option, reading, running_server
 from driftline.cli.options import CatalogFile, ConfigFile, ReportFormat, Since, Skew, expect_format, moment
 from driftline.cli.terminal import progress, render_shown, write
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def report(
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     since: Since = None,
     fmt: ReportFormat = "text",
     config: ConfigFile = None,
@@ -40,7 +41,7 @@ def report(
     settings = config_from(config, catalog, skew)
     scope = Scope(since=moment(since) if since else None)
     server = running_server(data)
-    with reading(data) as store:
+    with reading(data, project) as store:
         with progress() as say:
             found = analyse(store, scope, settings, say, pass_over_failing=True)
         sites = read_sites(store, found)
@@ -53,7 +54,7 @@ def report(
         in_store=True,
         data=data_option(data),
         kept=kept,
-        url=server.web if server else "",
+        url=server.pages(project) if server else "",
     )
     write(render_shown(shown, fmt))
     return exit_codes.CLEAN if exit_zero else exit_codes.exit_code(found)

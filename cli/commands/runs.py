@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, reading
+from driftline.cli.context import DEFAULT_DATA, DataOption, ProjectOption, reading
 from driftline.cli.options import ListFormat, Since, expect_list_format, moment
 
 _COLUMNS = {
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def runs(
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
@@ -37,7 +38,7 @@ def runs(
 
     expect_list_format(fmt)
     scope = Scope(since=moment(since) if since else None)
-    with reading(data) as store:
+    with reading(data, project) as store:
         judged = {row["run_id"]: row for row in ask(store, "run_findings_count")}
         found = summarise_runs(store, scope, resolve_runs(store, scope)).sort("started_at", descending=True)
     chosen = [row for row in found.iter_rows(named=True) if workflow in (None, row["workflow"])]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, reading
+from driftline.cli.context import DEFAULT_DATA, DataOption, ProjectOption, reading
 from driftline.cli.formats.plain import one_line
 from driftline.cli.options import ListFormat, expect_list_format
 from driftline.cli.terminal import write
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 def show(
     what: Annotated[str, typer.Argument(metavar="ID", help="A run id or a finding's id, or how one begins.")],
     data: DataOption = DEFAULT_DATA,
+    project: ProjectOption = None,
     unfold: Annotated[bool, typer.Option("--all", help="A line for every span: nothing folded.")] = False,
     fmt: ListFormat = "text",
 ) -> None:
@@ -42,7 +43,7 @@ def show(
     Attempts of one call and repeated calls are folded into a line each.
     """
     expect_list_format(fmt)
-    with reading(data) as store:
+    with reading(data, project) as store:
         wanted = what
         if not _show(store, wanted, fmt, unfold=unfold):
             wanted = _begins_with(store, what)

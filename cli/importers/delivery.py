@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import ssl
 import sys
 import time
@@ -66,8 +65,10 @@ def write_file(requests: Sequence[ExportTraceServiceRequest], name: str) -> Deli
     return Delivered(len(_traces(requests)), _spans(requests), "standard output" if name == "-" else name)
 
 
-def deliver(requests: Sequence[ExportTraceServiceRequest], data: str, config: Config, say: Progress) -> Delivered:
-    """Store the requests at *data* and judge their runs; a server that has it open does both itself.
+def deliver(
+    requests: Sequence[ExportTraceServiceRequest], data: str, config: Config, say: Progress, project: str = "default"
+) -> Delivered:
+    """Store the requests in a project of *data* and judge their runs; a server that has it open does both itself.
 
     Raises:
         NotDelivered: the server did not take them.
@@ -75,14 +76,14 @@ def deliver(requests: Sequence[ExportTraceServiceRequest], data: str, config: Co
     """
     server = None if is_url(data) else running_server(data)
     if server:
-        _send(requests, server, say)
+        _send(requests, server, project, say)
         return Delivered(len(_traces(requests)), _spans(requests), server.otlp, server)
     from driftline.analyzers import install_views
     from driftline.collector.store import open_store
 
     if not is_url(data):
         prepare_folder(Path(data).expanduser())
-    store = open_store(data, project=os.environ.get("DRIFTLINE_PROJECT") or "default")
+    store = open_store(data, project=project)
     try:
         install_views(store)
         _insert(requests, store, say)
@@ -112,19 +113,18 @@ def _judge(requests: Sequence[ExportTraceServiceRequest], store: Store, config: 
     return report
 
 
-def _send(requests: Sequence[ExportTraceServiceRequest], server: Server, say: Progress) -> None:
+def _send(requests: Sequence[ExportTraceServiceRequest], server: Server, project: str, say: Progress) -> None:
     done = 0
     for batch in _batches(requests):
         whole = ExportTraceServiceRequest(resource_spans=[group for one in batch for group in one.resource_spans])
-        _post(server, whole.SerializeToString())
+        _post(server, project, whole.SerializeToString())
         done += len(batch)
         say("sending", done, len(requests))
 
 
-def _post(server: Server, body: bytes) -> None:
+def _post(server: Server, project: str, body: bytes) -> None:
     """Hand one request to the receiver, again while it says that it has no room now."""
     url = f"{server.otlp}/v1/traces"
-    project = os.environ.get("DRIFTLINE_PROJECT") or "default"
     headers = {"Content-Type": PROTOBUF, "Authorization": f"Bearer {server.key(project)}"}
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - our own server's address
     # The certificate names the machine as others call it; this is the machine itself.

@@ -196,7 +196,9 @@ class Store:
         try:
             if self.embedded:
                 return clickhouse_connect.get_client(dsn=self.dsn)
-            return clickhouse_connect.get_client(dsn=self.dsn, autogenerate_session_id=False)
+            # The driver takes https from the port alone, unless it is told.
+            scheme = self.dsn.partition(":")[0]
+            return clickhouse_connect.get_client(dsn=self.dsn, interface=scheme, autogenerate_session_id=False)
         except (ClickHouseError, OSError, RuntimeError, ValueError) as error:  # ValueError: no URL
             if self.embedded:
                 raise _embedded_trouble(self.dsn, error) from error

@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= python3
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench crash format clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -23,6 +23,9 @@ lint: $(VENV)/installed ## ruff and mypy
 
 bench: $(VENV)/installed ## ratios against baselines measured in the same run
 	for script in bench/*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+crash: $(VENV)/installed ## 200 servers killed at random moments, and what is left of what they acknowledged
+	$(BIN)/python tests/support/crashing.py $(ARGS)
 
 format: $(VENV)/installed ## let ruff lay out and mend what it can
 	$(BIN)/ruff format .

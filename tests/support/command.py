@@ -45,10 +45,15 @@ def driftline(
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def begin(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def begin(
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+) -> subprocess.Popen[str]:
     """Start one command line."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,13 +83,13 @@ def free_ports(count: int) -> list[int]:
 
 
 class Up:
-    """A running `driftline up` on free ports."""
+    """A running `driftline up` on free ports; *command*: a program that takes its place."""
 
-    def __init__(self, data: Path, *more: str) -> None:
+    def __init__(self, data: Path, *more: str, command: tuple[str, ...] = COMMAND) -> None:
         self.data = data
         otlp, web, clickhouse = free_ports(3)
         ports = ("--otlp-port", str(otlp), "--web-port", str(web), "--clickhouse-port", str(clickhouse))
-        self.process = begin("up", "--data", data, *ports, "--format", "json", *more)
+        self.process = begin("up", "--data", data, *ports, "--format", "json", *more, command=command)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
         if not first:

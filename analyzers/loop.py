@@ -15,6 +15,8 @@ from driftline.analyzers.scope import Scope
 from driftline.collector.store import read_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from driftline.collector.store import Store
 
 _log = logging.getLogger("driftline.analysis")
@@ -22,6 +24,7 @@ _log = logging.getLogger("driftline.analysis")
 _BATCH = 2_000  # traces judged at once: bounds memory when a backlog is worked off
 _NEIGHBOURS = 200  # traces of each kind that are read along, because a finding over runs may rest on them
 _OVERLAP = timedelta(seconds=5)  # ingest stamps rows before they become visible
+_LOOK_ANYWAY = 30.0  # seconds after which the store is asked although our collector has stored nothing
 _LONGEST_PAUSE = 60.0  # seconds between attempts while the store does not answer
 _BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -30,7 +33,8 @@ class AnalysisLoop:
     """Judges runs of *store* as they go quiet, in a thread of its own.
 
     *quiet*: seconds without a new span after which a run is judged; *revisits*: seconds after that at which it is
-    judged again. *poll*: seconds between looks.
+    judged again. *poll*: seconds between looks. *stored*: a counter that moves when spans were stored; while it stands
+    still and nothing is due, the store is left alone, so a project at rest costs nothing.
     """
 
     def __init__(
@@ -41,12 +45,15 @@ class AnalysisLoop:
         quiet: float = 2.0,
         revisits: tuple[float, ...] = (60.0, 600.0),
         poll: float = 1.0,
+        stored: Callable[[], int] | None = None,
     ) -> None:
         self._store = store
         self._config = config or Config()
         self._quiet = quiet
         self._revisits = revisits
         self._poll = poll
+        self._stored = stored
+        self._looked = (-1, 0.0)  # what the counter said when the store was last asked, and when that was
         self._due: dict[str, list[float]] = {}
         self._after = _BEGINNING
         self._seen: dict[str, datetime] = {}
@@ -160,11 +167,22 @@ class AnalysisLoop:
         while not self._stop.wait(pause):
             pause = self._poll if self._try_once() else min(2 * pause, max(_LONGEST_PAUSE, self._poll))
 
+    def _at_rest(self) -> bool:
+        """Whether nothing can have changed since the last look, and nothing is due."""
+        now = time.monotonic()
+        stored = self._stored() if self._stored else None
+        if stored == self._looked[0] and now - self._looked[1] < _LOOK_ANYWAY:
+            return not any(times[0] <= now for times in self._due.values())
+        self._looked = (-1 if stored is None else stored, now)
+        return False
+
     def _try_once(self) -> bool:
         try:
-            self.run_once()
+            if not self._at_rest():
+                self.run_once()
         except Exception:  # noqa: BLE001 - the thread outlives whatever befalls the store
             _log.exception("analysis is interrupted; what is due stays due")
+            self._looked = (-1, 0.0)
             return False
         return True
 

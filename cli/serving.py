@@ -96,7 +96,7 @@ def serving(
         collector = Collector(store, place)
         collector.start()
         ending.callback(collector.stop)
-        loops[project] = AnalysisLoop(store, config)
+        loops[project] = AnalysisLoop(store, config, stored=lambda: collector.stats()["stored"])
         loops[project].start()
         ending.callback(loops[project].stop)
         return collector

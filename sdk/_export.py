@@ -186,10 +186,27 @@ def _otlp(endpoint: str | None, said: Mapping[str, str]) -> Callable[[], WholeSe
 
     def make() -> WholeSender:
         session = _session()
-        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT if endpoint else None, session=session)
+        exporter = OTLPSpanExporter(
+            endpoint=endpoint, headers=_key(session, endpoint), timeout=_TIMEOUT if endpoint else None, session=session
+        )
         return WholeSender(exporter, said, session, endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
 
     return make
+
+
+def _key(session: Session | None, endpoint: str | None) -> dict[str, str] | None:
+    """DRIFTLINE_API_KEY as a header, for our own endpoint alone: where the standard variables lead may be anybody's.
+
+    `OTEL_EXPORTER_OTLP_HEADERS` goes before it.
+    """
+    key = os.environ.get("DRIFTLINE_API_KEY", "").strip()
+    if not key or endpoint is None:
+        return None
+    header = {"authorization": f"Bearer {key}"}
+    if session is None:
+        return None if os.environ.get("OTEL_EXPORTER_OTLP_HEADERS") else header
+    session.headers.update(header)  # the exporter puts the standard headers over it
+    return None
 
 
 def _session() -> Session | None:

@@ -36,7 +36,7 @@ def init(
         service_name: else `OTEL_SERVICE_NAME`.
         service_version: the release drift is compared across; else from `OTEL_RESOURCE_ATTRIBUTES`.
         endpoint: base URL of an OTLP/HTTP receiver; else `DRIFTLINE_ENDPOINT`, the standard `OTEL_EXPORTER_OTLP_*`
-            variables, or this machine's port 4318.
+            variables, or this machine's port 4318. A key for it: `DRIFTLINE_API_KEY`.
         tracer_provider: your provider. Without one, the provider your program has set is used, or a new one is set.
             An existing provider is only added to, never replaced. Set yours first: OpenTelemetry refuses a second.
         exporter: send through this instead of OTLP/HTTP.

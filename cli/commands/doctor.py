@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,9 +97,30 @@ def _folder(data: str) -> Iterator[Observation]:
         yield Observation("note", f"no server runs on {folder}", "start one with `driftline up`")
         yield from _ports()
     if folder.is_dir():
+        yield from _keys(folder)
         yield from _disk(folder)
     elif folder.exists():
         yield Observation("bad", f"{folder} is a file, not a folder", "give a folder with --data")
+
+
+def _keys(folder: Path) -> Iterator[Observation]:
+    """Who may enter, and whether others can read the file that says so."""
+    from driftline.collector.access import AccessFile
+
+    file = AccessFile(folder)
+    try:
+        access = file.read()
+    except DriftlineError as error:
+        yield Observation("bad", error.what, error.todo)
+        return
+    now = time.time()
+    living = [key for key in access.keys if not key.expired(now)]
+    yield Observation("ok", f"{len(access.every_project)} projects, {len(living)} keys")
+    for key in access.keys:
+        if key.expired(now):
+            yield Observation("note", f"key {key.id} has expired", f"`driftline keys revoke {key.id}` removes it")
+    if file.path.exists() and file.path.stat().st_mode & 0o077:
+        yield Observation("bad", f"others can read {file.path}", f"chmod 600 {shlex.quote(str(file.path))}")
 
 
 def _ports() -> Iterator[Observation]:

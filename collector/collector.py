@@ -130,8 +130,10 @@ class Collector:
 
     def stats(self) -> dict[str, Any]:
         """The counters (`tally.Stats`), as JSON-able data."""
+        found = self._tally.stats()
         return {
-            **self._tally.stats(),
+            **found,
+            "trouble": found["trouble"] or self._drain.hangs,
             "log_bytes": self._wal.size,
             "waiting_segments": self._drain.waiting,
             "dead_letters": self._dead.count(),

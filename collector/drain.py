@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from driftline.collector.wal import Contents, Record, Segment, WriteAheadLog
 _log = logging.getLogger("driftline.collector")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one again and again
+_LONG = 30.0  # seconds after which an insert that has not ended is trouble
 
 
 @dataclass(eq=False)
@@ -38,6 +40,7 @@ class Drain:
         self._line: deque[_Waiting] = deque()
         self._news = threading.Condition()
         self._stopping = threading.Event()
+        self._begun = 0.0  # when the insert under way began, 0: none is
 
     def put(self, segment: Segment) -> None:
         """*segment* waits to be stored."""
@@ -62,20 +65,29 @@ class Drain:
         with self._news:
             return all(waiting.case.tries for waiting in self._line)
 
+    @property
+    def hangs(self) -> str:
+        """What is to be said of an insert that takes very long; '' when none does."""
+        begun = self._begun
+        seconds = time.monotonic() - begun if begun else 0.0
+        return f"ClickHouse has not answered to an insert for {seconds:.0f} s" if seconds > _LONG else ""
+
     def run(self) -> None:
         """Store segments until `end`."""
         failures = 0
         while (waiting := self._first()) is not None:
+            self._begun = time.monotonic()
             try:
                 stored = self._settle(waiting)
             except Exception as error:  # noqa: BLE001 - whatever ails the store, the log keeps the batch
+                self._begun = 0.0
                 self._tally.store_troubled(error)
                 self._failed(waiting)
                 if self._stopping.wait(_BACKOFF[min(failures, len(_BACKOFF) - 1)]):
                     return
                 failures += 1
             else:
-                failures = 0
+                failures, self._begun = 0, 0.0
                 with self._news:
                     self._line.remove(waiting)
                 self._tally.count(unstored=-waiting.segment.items, stored=stored)

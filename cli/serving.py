@@ -67,7 +67,7 @@ def serving(
     from driftline.collector.access import AccessFile
     from driftline.collector.app import otlp_answer
     from driftline.collector.door import Door
-    from driftline.collector.front import Front, plain_answer
+    from driftline.collector.front import Front, plain_answer, receiver_right
     from driftline.collector.projects import Projects
     from driftline.collector.store import open_store
     from driftline.collector.store.http_interface import create_interface
@@ -119,7 +119,10 @@ def serving(
         )
         names = entrance.names
         apps = (
-            (Front(create_receiver(collector, door), door, answer=otlp_answer, names=names), otlp_port),
+            (
+                Front(create_receiver(collector, door), door, answer=otlp_answer, right=receiver_right, names=names),
+                otlp_port,
+            ),
             (
                 Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names),
                 web_port,

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from driftline.collector.access import Right
 from driftline.collector.door import PERMISSION_DENIED, AtTheDoor, Door, KeyNeeded, key_in
 from driftline.collector.otlp import RefusedRequest
 
@@ -47,17 +48,26 @@ class CrossSite(AtTheDoor):
 class Front:
     """*app* behind the checks that all apps share, and with the headers that all answers have.
 
-    *names*: what else this server may be called. *free*: paths that tell nothing and need no key.
+    *names*: what else this server may be called. *free*: paths that tell nothing and need no key. *right*: what a path
+    needs, looked at before anything is read for a stranger; without it the app looks itself.
     """
 
     def __init__(
-        self, app: Any, door: Door, *, answer: Answer, names: Iterable[str] = (), free: Iterable[str] = ("/healthz",)
+        self,
+        app: Any,
+        door: Door,
+        *,
+        answer: Answer,
+        right: Callable[[str], Right] | None = None,
+        names: Iterable[str] = (),
+        free: Iterable[str] = ("/healthz", "/readyz", "/ping"),
     ) -> None:
         self._app = app
         self._door = door
         self._answer = answer
         self._names = frozenset(name.lower() for name in names)
         self._free = frozenset(free)
+        self._right = right
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         """One request."""
@@ -81,20 +91,32 @@ class Front:
     def _look(self, scope: Message) -> None:
         headers = scope["headers"]
         said = {name.lower(): value.decode("latin-1") for name, value in headers}
-        if scope["method"] not in ("GET", "HEAD") and came_from_elsewhere(said):
+        reading = scope["method"] in ("GET", "HEAD")
+        if came_from_elsewhere(said) and not (reading and said.get(b"sec-fetch-mode", "navigate") == "navigate"):
             raise CrossSite("a page of another site sent this", "send it from a page of this server, or by a program")
-        if not self._door.keyless or scope["path"] in self._free:
+        if scope["path"] not in self._free:
+            self._look_at_way(said, key_in(headers))
+            if self._right:
+                self._door.check(key_in(headers), self._right(scope["path"]))
+
+    def _look_at_way(self, said: dict[bytes, str], key: str | None) -> None:
+        if not self._door.keyless:
             return
         if not is_local_name(said.get(b"host", ""), self._names):
             raise UnknownHost(
                 f"this server listens on its own machine only, and is not called {said.get(b'host', '')[:200]!r}",
                 "ask for localhost; if the name is right, tell `driftline up` with --allow-host",
             )
-        if any(name in said for name in _PROXIED) and key_in(headers) is None:
+        if key is None and any(name in said for name in _PROXIED):
             raise KeyNeeded(
                 "this came through a proxy, and without a key only this machine itself may enter",
                 "start `driftline up` with --behind-proxy, and send a key as `Authorization: Bearer KEY`",
             )
+
+
+def receiver_right(path: str) -> Right:
+    """What a path of the receiver needs: signals are sent, all else tells of them."""
+    return "write" if path.startswith("/v1") else "read"
 
 
 def came_from_elsewhere(headers: dict[bytes, str]) -> bool:

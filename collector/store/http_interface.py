@@ -81,9 +81,13 @@ class _Engine:
 def create_interface(store: Store, door: Door | None = None) -> Starlette:
     """The ASGI app over an embedded *store*, or, with a *door*, over the project that a request's key opens."""
     engine = _Engine(store.dsn.removeprefix("chdb://").partition("?")[0])
+
     async def query(request: Request) -> Response:
         try:
+            place = await run_in_threadpool(_database, store, door, request)
             body = await _read(request)
+        except RefusedRequest as error:
+            return _failure(str(error), _REFUSED.get(error.http, _ACCESS_DENIED), error.http, refusal_headers(error))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         except asyncio.CancelledError:  # the server ends, and will not wait any longer for the rest of the query
@@ -99,10 +103,7 @@ def create_interface(store: Store, door: Door | None = None) -> Starlette:
         fmt = params.get("default_format", "TabSeparated")
         bound = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
         try:
-            place = await run_in_threadpool(_database, store, door, request, params)
             data, fmt = await run_in_threadpool(engine.run, place, sql, fmt, bound, _settings(params))
-        except RefusedRequest as error:
-            return _failure(str(error), _REFUSED.get(error.http, _ACCESS_DENIED), error.http, refusal_headers(error))
         except NotForReading as error:
             return _failure(str(error), _READONLY, 403)
         except Exception as error:  # noqa: BLE001 - every engine error is the client's to read
@@ -118,11 +119,12 @@ def create_interface(store: Store, door: Door | None = None) -> Starlette:
     return Starlette(routes=[Route("/ping", ping), Route("/", query, methods=["GET", "POST"])])
 
 
-def _database(store: Store, door: Door | None, request: Request, params: Mapping[str, str]) -> str:
+def _database(store: Store, door: Door | None, request: Request) -> str:
     """The database that the request reads: of the project its key opens, or the one it names among several."""
     base = database_of(store.dsn)
     if door is None:
         return base
+    params = request.query_params
     said = params.get("database") or request.headers.get("x-clickhouse-database", "")
     key = key_in(request.headers.raw) or params.get("password") or None
     names = {project_database(base, name): name for name in door.readable(key)}

@@ -160,7 +160,7 @@ class AccessFile:
             return _parsed(json.loads(self.path.read_text(encoding="utf-8")))
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UnusableName) as error:
             raise self._unreadable(f"{type(error).__name__}: {error}") from error
 
     def _unreadable(self, why: str) -> AccessUnreadable:

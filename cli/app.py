@@ -13,7 +13,10 @@ from driftline.cli import commands, exit_codes
 from driftline.cli.terminal import silence
 
 # The order of `driftline --help`: from the first minute to the daily use. What is not named here comes last.
-_ORDER = ("up", "demo", "check", "report", "import_", "runs", "show", "findings", "keys", "projects", "doctor")
+_ORDER = (
+    "up", "demo", "check", "report", "import_", "runs", "show", "findings", "keys", "projects", "dead_letters",
+    "doctor",
+)  # fmt: skip
 
 # Newer typers bring their own copy of click, older ones import it: what typer re-exports leads to the right classes.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -37,7 +40,7 @@ def create_app() -> typer.Typer:
         if hasattr(module, "register"):
             module.register(app)
         else:
-            app.add_typer(module.app, name=name.rstrip("_"))
+            app.add_typer(module.app, name=name.rstrip("_").replace("_", "-"))
     return app
 
 

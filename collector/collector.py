@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -17,6 +18,8 @@ from driftline.collector.repeats import Repeats, digest
 from driftline.collector.sieve import SpanStore
 from driftline.collector.tally import Tally
 from driftline.collector.wal import Record, WriteAheadLog
+
+_log = logging.getLogger("driftline.collector")
 
 _SEGMENT_BYTES = 16 * 2**20
 _IDLE = 0.1  # seconds without a request after which a segment is handed on: what was sent is soon seen
@@ -62,7 +65,7 @@ class Collector:
             self._repeats.remember(digest(record) for record in contents.records)
             self._tally.count(unstored=segment.items)
             self._drain.put(segment)
-        for name, target in (("write", self._write), ("drain", self._drain.run)):
+        for name, target in (("write", self._write), ("drain", self._store)):
             thread = threading.Thread(target=target, name=f"driftline-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -137,6 +140,7 @@ class Collector:
             "log_bytes": self._wal.size,
             "waiting_segments": self._drain.waiting,
             "dead_letters": self._dead.count(),
+            "newest_dead_letter": self._dead.newest(),
         }
 
     def _enter(self, record: Record, fate: Future[None]) -> None:
@@ -164,6 +168,20 @@ class Collector:
             raise LogFull(
                 f"the log cannot be written: {why}", "see to the disk and the data folder; retry later"
             ) from error
+
+    # -- drain thread
+
+    def _store(self) -> None:
+        self._drain.run(meanwhile=self._replay)
+
+    def _replay(self) -> None:
+        """Take one letter back that somebody wants replayed."""
+        try:
+            for letter in self._dead.wanted()[:1]:
+                self._dead.replay(letter, self)
+                _log.info("%s was replayed: %d requests", letter.name, letter.requests)
+        except Exception:  # noqa: BLE001 - it stays, and is tried again
+            _log.exception("a dead letter cannot be replayed at present")
 
     # -- writer thread
 

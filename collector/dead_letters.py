@@ -55,6 +55,11 @@ class DeadLetters:
         """How many batches lie there."""
         return len(list(self.folder.glob("*.json"))) if self.folder.is_dir() else 0
 
+    def newest(self) -> str:
+        """The name of the batch set aside last, "" when there is none."""
+        found = self.letters()
+        return found[-1].name if found else ""
+
     def keep(self, token: str, requests: Sequence[bytes], reason: str, kind: str, signal: str = "traces") -> None:
         """Set *requests* of the batch *token* aside. Keeping the same again changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +98,29 @@ class DeadLetters:
         """Remove *letter* for good."""
         (self.folder / letter.name).unlink(missing_ok=True)  # first, as it is nothing without the other
         (self.folder / f"{letter.name}.json").unlink(missing_ok=True)
+        (self.folder / f"{letter.name}.replay").unlink(missing_ok=True)
         sync_folder(self.folder)
+
+    def check_replayable(self, letter: Letter) -> None:
+        """Make sure that *letter* holds what was sent.
+
+        Raises:
+            CannotReplay: it does not.
+        """
+        if letter.kind != "refused":
+            raise CannotReplay(
+                f"{letter.name} is damaged: its bytes are not what was sent",
+                "look at it with `driftline dead-letters show`, then `driftline dead-letters discard` it",
+            )
+
+    def want(self, letter: Letter) -> None:
+        """Ask the collector that has the folder, in another process perhaps, to replay *letter* when it has time."""
+        (self.folder / f"{letter.name}.replay").touch()
+
+    def wanted(self) -> list[Letter]:
+        """The letters that somebody wants replayed."""
+        names = {path.name.removesuffix(".replay") for path in self.folder.glob("*.replay")}
+        return [letter for letter in self.letters() if letter.name in names] if names else []
 
     def replay(self, letter: Letter, collector: Taking) -> int:
         """Hand the requests of *letter* to *collector* again, and discard it; returns how many there were.
@@ -104,14 +131,10 @@ class DeadLetters:
             CannotReplay: it is damaged.
             RefusedRequest: the collector takes nothing at present; the letter stays.
         """
-        if letter.kind != "refused":
-            raise CannotReplay(
-                f"{letter.name} is damaged: its bytes are not what was sent",
-                "look at it with `driftline dead-letters show`, then `driftline dead-letters discard` it",
-            )
+        self.check_replayable(letter)
         requests = list(unframed(self.content(letter)))
         for request in requests:
-            collector.submit(request, items_in(request), letter.signal)
+            collector.submit(request, items_in(request, letter.signal), letter.signal)
         self.discard(letter)
         return len(requests)
 
@@ -134,16 +157,35 @@ def unframed(data: bytes) -> Iterator[bytes]:
         position += length
 
 
-def items_in(request: bytes) -> int:
-    """How many spans or log records a request holds; 1 when it cannot be read. Both are nested alike."""
+def items_in(request: bytes, signal: str = "traces") -> int:
+    """How many spans or log records a request holds; 1 when it cannot be read, so that it is not passed over."""
+    return len(_names(request, signal) or ["?"])
+
+
+def described(request: bytes, signal: str) -> str:
+    """What a request holds, in words."""
+    names = _names(request, signal)
+    if names is None:
+        return f"not readable as {signal}"
+    shown = ", ".join(dict.fromkeys(name for name in names if name))
+    return f"{len(names)} {'spans' if signal == 'traces' else 'log records'}{f': {shown[:200]}' if shown else ''}"
+
+
+def _names(request: bytes, signal: str) -> list[str] | None:
+    """The names of the spans or events in a request; None when it cannot be read."""
     from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     try:
-        found = ExportTraceServiceRequest.FromString(request)
+        if signal == "logs":
+            logs = ExportLogsServiceRequest.FromString(request)
+            scopes = (scoped for group in logs.resource_logs for scoped in group.scope_logs)
+            return [record.event_name for scoped in scopes for record in scoped.log_records]
+        traces = ExportTraceServiceRequest.FromString(request)
     except DecodeError:
-        return 1
-    return sum(len(scoped.spans) for group in found.resource_spans for scoped in group.scope_spans) or 1
+        return None
+    return [span.name for group in traces.resource_spans for scoped in group.scope_spans for span in scoped.spans]
 
 
 def _letter(path: Path) -> Letter:

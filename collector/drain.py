@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from driftline.collector.dead_letters import DeadLetters
@@ -17,6 +18,7 @@ from driftline.collector.wal import Contents, Record, Segment, WriteAheadLog
 _log = logging.getLogger("driftline.collector")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one again and again
+_IDLE = 1.0  # seconds
 _LONG = 30.0  # seconds after which an insert that has not ended is trouble
 
 
@@ -72,10 +74,10 @@ class Drain:
         seconds = time.monotonic() - begun if begun else 0.0
         return f"ClickHouse has not answered to an insert for {seconds:.0f} s" if seconds > _LONG else ""
 
-    def run(self) -> None:
-        """Store segments until `end`."""
+    def run(self, meanwhile: Callable[[], None]) -> None:
+        """Store segments until `end`; *meanwhile* is called about once a second while none waits."""
         failures = 0
-        while (waiting := self._first()) is not None:
+        while (waiting := self._first(meanwhile)) is not None:
             self._begun = time.monotonic()
             try:
                 stored = self._settle(waiting)
@@ -92,10 +94,15 @@ class Drain:
                     self._line.remove(waiting)
                 self._tally.count(unstored=-waiting.segment.items, stored=stored)
 
-    def _first(self) -> _Waiting | None:
-        with self._news:
-            self._news.wait_for(lambda: self._line or self._stopping.is_set())
-            return None if self._stopping.is_set() else self._line[0]
+    def _first(self, meanwhile: Callable[[], None]) -> _Waiting | None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._line or self._stopping.is_set(), _IDLE)
+                if self._stopping.is_set():
+                    return None
+                if self._line:
+                    return self._line[0]
+            meanwhile()
 
     def _failed(self, waiting: _Waiting) -> None:
         with self._news:

@@ -25,7 +25,8 @@ class Stats:
     refused: Counter[str] = field(default_factory=Counter)  # requests, by reason
     log_bytes: int = 0
     waiting_segments: int = 0
-    dead_letters: int = 0
+    dead_letters: int = 0  # batches
+    newest_dead_letter: str = ""
     last_insert: float = 0.0  # seconds since 1970
     trouble: str = ""  # what ClickHouse, or the log's disk, says at present
 

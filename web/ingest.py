@@ -12,9 +12,9 @@ from driftline.web.formats import compact, number
 _ALWAYS = (("received", "Requests"), ("acknowledged", "Spans acknowledged"))
 _WHEN_ANY = (
     ("rejected", "Spans left out, for want of valid ids"),
+    ("repeated", "Requests sent twice, and taken once"),
     ("lost", "Spans lost, as somebody deleted their part of the log"),
     ("waiting_segments", "Batches waiting for the store"),
-    ("dead_letters", "Batches set aside, refused by ClickHouse"),
 )
 
 
@@ -31,10 +31,14 @@ def facts(counters: Mapping[str, Any]) -> tuple[Fact, ...]:
     """The counters of a collector (`collector.Stats`) that are worth a line."""
     found = [Fact(label, number(counters[key])) for key, label in _ALWAYS if key in counters]
     found += [
-        Fact(label, number(counters[key]), bad=key != "waiting_segments")
+        Fact(label, number(counters[key]), bad=key not in ("waiting_segments", "repeated"))
         for key, label in _WHEN_ANY
         if counters.get(key)
     ]
+    if counters.get("dead_letters"):
+        newest = counters.get("newest_dead_letter")
+        said = f"{number(counters['dead_letters'])} (the newest: {newest}; see `driftline dead-letters list`)"
+        found.append(Fact("Batches set aside, refused by ClickHouse", said, bad=True))
     if counters.get("log_bytes"):
         found.append(Fact("In the write-ahead log", f"{compact(counters['log_bytes'])}B"))
     refused = {reason: count for reason, count in (counters.get("refused") or {}).items() if count}

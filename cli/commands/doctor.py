@@ -140,8 +140,8 @@ def _disk(folder: Path) -> Iterator[Observation]:
     if letters:
         yield Observation(
             "bad",
-            f"{len(letters)} batches were refused by ClickHouse: {letters[0].parent}",
-            "read the .json beside each for the reason",
+            f"{len(letters)} batches were set aside, refused by ClickHouse or damaged: {letters[0].parent}",
+            "`driftline dead-letters list` says why; `driftline dead-letters replay` stores them when that is mended",
         )
     log = sum(path.stat().st_size for path in (folder / "log").glob("*.wal"))
     if log > 2**30:

@@ -10,7 +10,7 @@ from fake_store import FakeStore
 from otlp_requests import request, span
 
 from driftline.collector import Collector
-from driftline.collector.dead_letters import CannotReplay, DeadLetters, NoSuchLetter, items_in, unframed
+from driftline.collector.dead_letters import CannotReplay, DeadLetters, NoSuchLetter, described, items_in, unframed
 from driftline.collector.otlp import LogFull, framed
 
 SENT = request(span("one"), span("two")).SerializeToString()
@@ -65,6 +65,21 @@ def test_a_letter_stays_if_the_collector_takes_nothing(
     assert dead.content(letter) == framed(SENT)
 
 
+def test_a_running_collector_replays_what_is_wanted(tmp_path: Path, dead: DeadLetters) -> None:
+    """Asked through the folder, by whoever may write to it; letters nobody wants stay."""
+    dead.keep("t1", [framed(SENT)], "no memory", "refused")
+    dead.keep("t2", [framed(b"other")], "no memory", "refused")
+    store = FakeStore()
+    collector = Collector(store, tmp_path)
+    collector.start()
+    dead.want(dead.letter("t1.refused"))
+    assert store.stored.wait(60)
+    collector.stop(60)
+    assert store.content == framed(SENT)
+    assert [letter.name for letter in dead.letters()] == ["t2.refused"]
+    assert list(dead.folder.glob("*.replay")) == []
+
+
 def test_a_damaged_letter_is_not_replayed(tmp_path: Path, dead: DeadLetters) -> None:
     """Its bytes are not what was sent."""
     dead.keep("t1", [b"torn"], "a record's checksum is wrong", "damaged")
@@ -98,9 +113,11 @@ def test_a_letter_cut_short_gives_what_is_whole(cut: int) -> None:
     assert found == [b"one", b"two", b"four"][: len(found)]
 
 
-def test_items_are_counted(dead: DeadLetters) -> None:
-    """Spans of a request; what cannot be read counts as one, so that it is not passed over as empty."""
+def test_items_are_counted_and_described() -> None:
+    """What cannot be read counts as one, so that it is not passed over as empty."""
     assert (items_in(SENT), items_in(b"\xff")) == (2, 1)
+    assert described(SENT, "traces") == "2 spans: one, two"
+    assert described(b"\xff", "logs") == "not readable as logs"
 
 
 def _no_space(*_: object) -> int:

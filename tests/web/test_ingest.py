@@ -17,10 +17,13 @@ def test_a_calm_collector_has_two_lines() -> None:
 
 def test_trouble_is_named_and_marked() -> None:
     """Refusals with their reasons, batches set aside, and what ails the store."""
-    said = facts({**CALM, "refused": {"disk": 2, "log full": 0}, "dead_letters": 1, "trouble": "no space left"})
+    ailing = {**CALM, "trouble": "no space left"}
+    said = facts(
+        {**ailing, "refused": {"disk": 2, "log full": 0}, "dead_letters": 1, "newest_dead_letter": "7.refused"}
+    )
     assert {fact.name: fact.text for fact in said if fact.bad} == {
         "Requests refused": "2 (disk)",
-        "Batches set aside, refused by ClickHouse": "1",
+        "Batches set aside, refused by ClickHouse": "1 (the newest: 7.refused; see `driftline dead-letters list`)",
         "Trouble": "no space left",
     }
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -60,9 +61,9 @@ def framed_batches(contents: Contents) -> Iterator[bytes]:
     for request in _requests(contents):
         flatten_nested(request)
         accepted = accept(request)
-        contents.spans += accepted.spans
+        contents.spans += accepted.items
         contents.rejected += accepted.rejected
-        if accepted.spans:
+        if accepted.items:
             parts.append(framed(accepted.request.SerializeToString()))
             size += len(parts[-1])
         if size > _BATCH_BYTES:
@@ -144,7 +145,7 @@ def _past_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _request(contents: Contents, line: int, found: object) -> ExportTraceServiceRequest:
+def _request(contents: Contents, line: int, found: object) -> Any:
     where = f"{contents.name}, line {line}"
     if isinstance(found, list):
         raise UnreadableFile(

@@ -1,4 +1,4 @@
-"""The OTLP/HTTP receiver: POST /v1/traces on port 4318."""
+"""The OTLP/HTTP receiver: POST /v1/traces, /v1/logs and /v1/metrics on port 4318."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from driftline.collector.collector import Collector
 from driftline.collector.door import AtTheDoor, Door, key_in
 from driftline.collector.front import refusal_headers
 
-_OTHER_SIGNALS = ("/v1/logs", "/v1/metrics", "/v1development/profiles")
-
 
 def create_receiver(collector: Collector, door: Door | None = None, *, max_body: int = otlp.MAX_BODY) -> Starlette:
     """The ASGI app that feeds *collector*, or, with a *door*, that of the project which a request's key opens."""
+    signals = {signal.path: signal for signal in otlp.SIGNALS.values()}
 
-    async def traces(request: Request) -> Response:
+    async def export(request: Request) -> Response:
+        signal = signals[request.url.path]
         content_type = request.headers.get("content-type", "")
         try:
-            accepted = await _take(request, collector, door, max_body)
+            accepted = await _take(request, signal, collector, door, max_body)
         except otlp.RefusedRequest as error:
             if error.http != 503 and not isinstance(error, AtTheDoor):  # collector and door count their own
                 collector.refuse(type(error).__name__)
@@ -35,14 +35,8 @@ def create_receiver(collector: Collector, door: Door | None = None, *, max_body:
             return Response(status_code=400)  # nobody is there to read it
         except asyncio.CancelledError:  # the server ends, and will not wait any longer for the rest of the body
             return _refusal(otlp.ShuttingDown("the collector is stopping", "retry later"), content_type)
-        answer, kind = otlp.success(content_type, accepted.rejected, accepted.reason)
+        answer, kind = otlp.success(content_type, accepted.rejected, accepted.reason, signal)
         return Response(answer, media_type=kind)
-
-    async def other_signal(request: Request) -> Response:
-        error = otlp.SignalNotSupported(
-            f"driftline takes traces, not {request.url.path}", "turn this exporter off or send it elsewhere"
-        )
-        return _refusal(error, request.headers.get("content-type", ""))
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -55,8 +49,7 @@ def create_receiver(collector: Collector, door: Door | None = None, *, max_body:
 
     return Starlette(
         routes=[
-            Route("/v1/traces", traces, methods=["POST"]),
-            *(Route(path, other_signal, methods=["POST"]) for path in _OTHER_SIGNALS),
+            *(Route(path, export, methods=["POST"]) for path in signals),
             Route("/healthz", healthy),
             Route("/readyz", ready),
         ],
@@ -64,14 +57,16 @@ def create_receiver(collector: Collector, door: Door | None = None, *, max_body:
     )
 
 
-async def _take(request: Request, collector: Collector, door: Door | None, max_body: int) -> otlp.Accepted:
+async def _take(
+    request: Request, signal: otlp.Signal, collector: Collector, door: Door | None, max_body: int
+) -> otlp.Accepted:
     key = key_in(request.headers.raw)
     body = await _read(request, max_body)
 
     def work() -> otlp.Accepted:
         data = otlp.decompress(body, request.headers.get("content-encoding", ""), max_body)
         taker = door.enter(key, len(data)) if door else collector
-        return taker.receive(data, request.headers.get("content-type", ""))
+        return taker.receive(data, request.headers.get("content-type", ""), signal.name)
 
     # Decoding and fsync block; the event loop serves others meanwhile.
     return await run_in_threadpool(work)
@@ -94,7 +89,8 @@ async def _read(request: Request, limit: int) -> bytes:
 async def _misdirected(request: Request, error: Any) -> Response:
     """A wrong path or method: OTLP wants a Status body there too."""
     wrong = otlp.WrongPlace(
-        f"{request.method} {request.url.path} is not taken here", "send traces with POST to /v1/traces"
+        f"{request.method} {request.url.path} is not taken here",
+        "POST traces to /v1/traces and logs to /v1/logs",
     )
     return _refusal(wrong, request.headers.get("content-type", ""), error.status_code, dict(error.headers or {}))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from driftline.collector.dead_letters import DeadLetters
 from driftline.collector.drain import Drain
-from driftline.collector.nested import flatten_nested
-from driftline.collector.otlp import Accepted, LogFull, ShuttingDown, SignalNotSupported, accept, framed, parse
+from driftline.collector.nested import empty_references, flatten_nested
+from driftline.collector.otlp import SIGNALS, Accepted, LogFull, ShuttingDown, accept, framed, parse
 from driftline.collector.repeats import Repeats, digest
 from driftline.collector.sieve import SpanStore
 from driftline.collector.tally import Tally
@@ -84,20 +84,22 @@ class Collector:
         self._threads[1].join(timeout)
 
     def receive(self, body: bytes, content_type: str, signal: str = "traces") -> Accepted:
-        """Read, check and write down one request body; returns when it is on disk.
+        """Read, check and write down one request body (of `otlp.SIGNALS`); returns when it is on disk.
 
         Raises:
             RefusedRequest: one of its kinds; says what is wrong.
         """
         self._tally.count(received=1)
-        if signal != "traces":
-            raise SignalNotSupported(f"driftline takes traces, not {signal}", "turn this exporter off")
-        request = parse(body, content_type)
+        kind = SIGNALS[signal]
+        request = parse(body, content_type, kind)
         request.DiscardUnknownFields()  # what a newer protocol adds, ClickHouse's reader need not know
-        flatten_nested(request)
-        accepted = accept(request)
-        if accepted.spans:
-            self.submit(accepted.request.SerializeToString(), accepted.spans, signal)
+        wire = request.SerializeToString()
+        emptied = empty_references(request, wire)
+        changed = flatten_nested(request, wire) or emptied > 0
+        accepted = accept(request, kind, emptied)
+        if accepted.items:
+            changed = changed or accepted.changed
+            self.submit(accepted.request.SerializeToString() if changed else wire, accepted.items, signal)
         self._tally.count(rejected=accepted.rejected)
         return accepted
 

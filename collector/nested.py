@@ -11,37 +11,63 @@ import base64
 import json
 import math
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-# A KeyValue's value (tag 0x12) that is a map (0x32) or an empty array (0x2A 0x00), or an array's element (0x0A) that is
-# an array or a map. Lengths follow each tag; a match counts only if the inner length fits the outer one, so text seldom
-# looks like one.
+from driftline.collector.otlp.signals import Request
+
+# A KeyValue's value (tag 0x12) or a log record's body (0x2A) that is a map (0x32) or an empty array (0x2A 0x00), or an
+# array's element (0x0A) that is an array or a map. Lengths follow each tag; a match counts only if the inner length
+# fits the outer one, so text seldom looks like one.
 _CANDIDATE = re.compile(
-    rb"\x12(?=(?P<empty>\x02\x2a\x00)|(?P<outer>[\x80-\xff]{0,4}[\x00-\x7f])\x32(?P<inner>[\x80-\xff]{0,4}[\x00-\x7f]))"
+    rb"[\x12\x2a](?=(?P<empty>\x02\x2a\x00)|(?P<outer>[\x80-\xff]{0,4}[\x00-\x7f])\x32(?P<inner>[\x80-\xff]{0,4}[\x00-\x7f]))"
     rb"|\x0a(?=(?P<outer2>[\x80-\xff]{0,4}[\x00-\x7f])[\x2a\x32](?P<inner2>[\x80-\xff]{0,4}[\x00-\x7f]))",
 )
+
+# A value that is a number in a table of strings (0x40), which requests for traces and logs do not have.
+_REFERENCE = re.compile(rb"[\x12\x2a][\x02-\x06]\x40")
 
 _LONG = 1e21  # from here on a double is written with an exponent; below, with its shortest digits and zeros
 
 
-def flatten_nested(request: ExportTraceServiceRequest, wire: bytes | None = None) -> bool:
+def flatten_nested(request: Request, wire: bytes | None = None) -> bool:
     """Rewrite nested values in *request* as JSON text; true if there was one. *wire*: its bytes, if at hand."""
     if not may_hold_nested(request.SerializeToString() if wire is None else wire):
         return False
-    changed = False
-    for group in request.resource_spans:
-        changed |= _rewrite(group.resource.attributes)
-        for scoped in group.scope_spans:
-            changed |= _rewrite(scoped.scope.attributes)
-            for span in scoped.spans:
-                changed |= _rewrite(span.attributes)
+    return sum(_rewrite(value) for value in _values(request)) > 0
+
+
+def _values(request: Request) -> Iterator[AnyValue]:
+    """Every value in a request for traces or logs."""
+    for group in (*getattr(request, "resource_spans", ()), *getattr(request, "resource_logs", ())):
+        yield from _of(group.resource)
+        for scoped in (*getattr(group, "scope_spans", ()), *getattr(group, "scope_logs", ())):
+            yield from _of(scoped.scope)
+            for span in getattr(scoped, "spans", ()):
+                yield from _of(span)
                 for part in (*span.events, *span.links):
-                    changed |= _rewrite(part.attributes)
-    return changed
+                    yield from _of(part)
+            for record in getattr(scoped, "log_records", ()):
+                yield record.body
+                yield from _of(record)
+
+
+def _of(holder: Any) -> Iterator[AnyValue]:
+    for attribute in holder.attributes:
+        yield attribute.value
+
+
+def empty_references(request: Request, wire: bytes) -> int:
+    """Empty the values that refer to a table of strings (profiles have one); how many there were."""
+    found = 0
+    for value in _values(request) if _REFERENCE.search(wire) else ():
+        if value.WhichOneof("value") == "string_value_strindex":
+            value.Clear()
+            found += 1
+    return found
 
 
 def may_hold_nested(wire: bytes) -> bool:
@@ -75,16 +101,11 @@ def value_of(value: AnyValue) -> Any:
     return plain
 
 
-def _rewrite(attributes: Any) -> bool:
-    changed = False
-    for attribute in attributes:
-        value = attribute.value
-        if value.HasField("kvlist_value") or (
-            value.HasField("array_value") and _has_no_columns(value.array_value.values)
-        ):
-            value.string_value = json.dumps(value_of(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-            changed = True
-    return changed
+def _rewrite(value: AnyValue) -> bool:
+    if value.HasField("kvlist_value") or (value.HasField("array_value") and _has_no_columns(value.array_value.values)):
+        value.string_value = json.dumps(value_of(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return True
+    return False
 
 
 def _has_no_columns(elements: Any) -> bool:

@@ -52,7 +52,7 @@ def test_a_request_is_stored_as_it_was_sent(collector: Made) -> None:
     sent = request(span("one"), span("two"))
     accepted = running.receive(sent.SerializeToString(), PROTOBUF)
     assert running.flush()
-    assert (accepted.spans, accepted.rejected) == (2, 0)
+    assert (accepted.items, accepted.rejected) == (2, 0)
     assert framed(sent.SerializeToString()) == store.content
     stats = running.stats()
     assert tuple(stats[name] for name in ("received", "acknowledged", "stored", "log_bytes")) == (1, 2, 2, 0)

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 from fake_store import FakeStore
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.json_format import MessageToJson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -152,14 +157,29 @@ def test_a_body_without_a_length_is_measured_as_it_comes(served: Served) -> None
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize(("path", "signal"), [("/v1/logs", "logs"), ("/v1/metrics", "metrics")])
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-def test_other_signals_are_answered_clearly(served: Served, path: str, signal: str, kind: str) -> None:
-    """501: not retried by any client, and the message says what to do."""
-    answer = served.post(b"", kind, path)
-    code, message = status_of(answer)
-    assert (answer.status_code, code) == (501, 12)
-    assert message == f"driftline takes traces, not /v1/{signal}; turn this exporter off or send it elsewhere"
+def test_metrics_are_left_out_in_whole(served: Served, kind: str) -> None:
+    """A partial success: no exporter repeats it or logs an error; the message says what to do."""
+    sent = ExportMetricsServiceRequest()
+    metric = sent.resource_metrics.add().scope_metrics.add().metrics.add(name="tokens")
+    metric.gauge.data_points.add(as_int=1)
+    metric.gauge.data_points.add(as_int=2)
+    body = sent.SerializeToString() if kind == PROTOBUF else MessageToJson(sent).encode()
+    answer = served.post(body, kind, "/v1/metrics")
+    assert answer.status_code == 200
+    if kind == PROTOBUF:
+        partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
+        said, rejected = partial.error_message, str(partial.rejected_data_points)
+    else:
+        said, rejected = (answer.json()["partialSuccess"][name] for name in ("errorMessage", "rejectedDataPoints"))
+    assert rejected == "2"
+    assert said == "driftline stores traces and logs, no metrics: turn this exporter off or send it elsewhere"
+
+
+def test_what_is_no_metrics_request_is_refused_all_the_same(served: Served) -> None:
+    """Garbage is 400 on every path; profiles have none."""
+    assert served.post(b"nonsense", PROTOBUF, "/v1/metrics").status_code == 400
+    assert served.post(b"", PROTOBUF, "/v1development/profiles").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -170,7 +190,7 @@ def test_a_wrong_path_or_method_has_a_status_body_too(served: Served, method: st
     """And says where traces go."""
     answer = served.client.request(method, path, headers={"content-type": PROTOBUF})
     assert answer.status_code == http
-    assert "send traces with POST to /v1/traces" in status_of(answer)[1]
+    assert "traces to /v1/traces and logs to /v1/logs" in status_of(answer)[1]
     if http == 405:
         assert "POST" in answer.headers["allow"]
 

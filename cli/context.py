@@ -37,6 +37,16 @@ ProjectOption = Annotated[
     str | None,
     typer.Option("--project", envvar="DRIFTLINE_PROJECT", metavar="NAME", help="Which record; default: `default`."),
 ]
+ClickHouseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--clickhouse",
+        envvar="DRIFTLINE_CLICKHOUSE",
+        metavar="URL",
+        show_default=False,
+        help="Keep the spans on this ClickHouse server; the folder then holds the log and the dead letters.",
+    ),
+]
 
 
 def data_option(data: str) -> str:
@@ -56,13 +66,19 @@ class UnusableFolder(DriftlineError):
 
 @dataclass(frozen=True)
 class Server:
-    """A running `driftline up`, as it announces itself in the data folder."""
+    """A running `driftline up`, as it announces itself in the data folder.
+
+    *clickhouse* is its read-only interface, or the ClickHouse server that it keeps the spans on, for everybody to know;
+    *store* is that server with the password.
+    """
 
     pid: int
     web: str
     otlp: str
     clickhouse: str
+    otlp_grpc: str = ""
     owner: str = field(default="", repr=False)
+    store: str = field(default="", repr=False)
 
     def key(self, project: str = "default") -> str:
         """The key of whoever may read the data folder."""
@@ -83,7 +99,7 @@ class Server:
 
     def addresses(self) -> dict[str, str | int]:
         """What anybody may know of it."""
-        return {name: value for name, value in asdict(self).items() if name != "owner"}
+        return {name: value for name, value in asdict(self).items() if name not in ("owner", "store")}
 
     def alive(self) -> bool:
         """Whether it still runs: a process number alone may be another's by now (in a container it often is)."""
@@ -98,7 +114,7 @@ class Server:
         return self._answers()
 
     def _answers(self) -> bool:
-        address = urlsplit(self.clickhouse)
+        address = urlsplit(self.otlp)
         try:
             with socket.create_connection((address.hostname or "", address.port or 0), timeout=2):
                 return True
@@ -161,7 +177,9 @@ def reading(data: str, project: str | None = None) -> Iterator[Store]:
 
     wanted = project or "default"
     server = None if is_url(data) else running_server(data)
-    if server:
+    if server and server.store:
+        store = open_store(server.store, create=False, project=wanted)
+    elif server:
         store = open_store(server.readable(wanted), create=False)
     else:
         store = open_store(_with_key(data), create=False, project=wanted)

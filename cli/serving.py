@@ -53,8 +53,12 @@ def serving(
     clickhouse_port: int,
     config: Any = None,
     entrance: Entrance | None = None,
+    clickhouse: str | None = None,
+    grpc_port: int | None = 0,
 ) -> Iterator[Running]:
-    """The server while the block runs.
+    """The server while the block runs. *clickhouse*: the URL of the server that keeps the spans; None: the folder does.
+
+    *grpc_port*: 0 for no gRPC, None for the usual port if it can be had.
 
     Raises:
         AlreadyRunning, PortInUse, StoreInUse, UnusableFolder: it cannot be started; says why.
@@ -63,6 +67,7 @@ def serving(
     from driftline.analyzers import install_views
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.cli.listening import listening
+    from driftline.cli.listening_grpc import chosen_port, listening_grpc
     from driftline.collector import Collector, create_receiver
     from driftline.collector.access import AccessFile
     from driftline.collector.app import otlp_answer
@@ -70,22 +75,14 @@ def serving(
     from driftline.collector.front import Front, plain_answer, receiver_right
     from driftline.collector.projects import Projects
     from driftline.collector.store import open_store
+    from driftline.collector.store.connection import without_password
     from driftline.collector.store.http_interface import create_interface
     from driftline.web import create_app
 
-    if is_url(data):
-        raise DriftlineError(
-            "`driftline up` keeps its store in a folder, not on a ClickHouse server", "give a folder with --data"
-        )
-    folder = folder_of(data)
-    other = running_server(str(folder))
-    if other:
-        raise AlreadyRunning(
-            f"a server (pid {other.pid}) has {folder} open: {other.web}", "stop it first, or use another --data"
-        )
-    for port, option in ((otlp_port, "--otlp-port"), (web_port, "--web-port"), (clickhouse_port, "--clickhouse-port")):
-        check_port(host, port, option)
-    prepare_folder(folder)
+    ports = [(otlp_port, "--otlp-port"), (web_port, "--web-port")]
+    if not clickhouse:
+        ports.append((clickhouse_port, "--clickhouse-port"))
+    folder = _prepared(data, clickhouse, host, ports)
     entrance = entrance or Entrance()
     access = AccessFile(folder)
     entrance.check(host, access, data_option(data))
@@ -102,7 +99,7 @@ def serving(
         return collector
 
     with ExitStack() as stack:
-        store = open_store(folder)
+        store = open_store(clickhouse or folder)
         stack.callback(store.close)
         projects = Projects(store, folder, access, begin)
         stack.callback(projects.stop)
@@ -114,11 +111,12 @@ def serving(
             pid=os.getpid(),
             web=f"{address}:{web_port}",
             otlp=f"{address}:{otlp_port}",
-            clickhouse=f"{address}:{clickhouse_port}",
+            clickhouse=without_password(clickhouse) if clickhouse else f"{address}:{clickhouse_port}",
             owner=door.owner,
+            store=clickhouse or "",
         )
         names = entrance.names
-        apps = (
+        apps = [
             (
                 Front(create_receiver(collector, door), door, answer=otlp_answer, right=receiver_right, names=names),
                 otlp_port,
@@ -127,12 +125,37 @@ def serving(
                 Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names),
                 web_port,
             ),
-            (Front(create_interface(store, door), door, answer=plain_answer, names=names), clickhouse_port),
-        )
+        ]
+        if not clickhouse:
+            interface = Front(create_interface(store, door), door, answer=plain_answer, names=names)
+            apps.append((interface, clickhouse_port))
         stack.enter_context(listening(host, apps, **entrance.uvicorn()))
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loops["default"], server)
+
+
+def _prepared(data: str, clickhouse: str | None, host: str, ports: list[tuple[int, str]]) -> Path:
+    """The data folder, once it is sure that a server can be started on it."""
+    if is_url(data):
+        raise DriftlineError(
+            "`driftline up` needs a folder for its log, wherever the spans are kept",
+            "give a folder with --data, and the ClickHouse server with --clickhouse",
+        )
+    if clickhouse and not is_url(clickhouse):
+        raise DriftlineError(
+            f"{clickhouse} is no address of a ClickHouse server", "give http://user:password@host:8123"
+        )
+    folder = folder_of(data)
+    other = running_server(str(folder))
+    if other:
+        raise AlreadyRunning(
+            f"a server (pid {other.pid}) has {folder} open: {other.web}", "stop it first, or use another --data"
+        )
+    for port, option in ports:
+        check_port(host, port, option)
+    prepare_folder(folder)
+    return folder
 
 
 def _reachable(host: str) -> str:

@@ -14,6 +14,7 @@ import typer
 from driftline.cli import exit_codes
 from driftline.cli.context import (
     DEFAULT_DATA,
+    ClickHouseOption,
     DataOption,
     ProjectOption,
     folder_of,
@@ -40,15 +41,6 @@ Names = Annotated[
 ]
 OneName = Annotated[str, typer.Argument(metavar="NAME", help="As `driftline dead-letters list` prints it.")]
 Every = Annotated[bool, typer.Option("--all", help="All there are.", show_default=False)]
-ClickHouseOption = Annotated[
-    str | None,
-    typer.Option(
-        "--clickhouse",
-        envvar="DRIFTLINE_CLICKHOUSE",
-        metavar="URL",
-        help="The ClickHouse server that the spans of this folder are kept on; default: in the folder itself.",
-    ),
-]
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, DataOption, folder_of
+from driftline.cli.context import DEFAULT_DATA, ClickHouseOption, DataOption, folder_of
 from driftline.cli.entrance import Entrance
 from driftline.cli.options import CatalogFile, ConfigFile, ListFormat, Skew, expect_list_format
 from driftline.cli.terminal import remark, write
@@ -22,8 +22,12 @@ def register(app: typer.Typer) -> None:
 
 def up(
     data: DataOption = DEFAULT_DATA,
+    clickhouse: ClickHouseOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver.", min=1, max=65535)] = 4318,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="OTLP/gRPC receiver; 4317 if it is free, 0 for none.", min=0, max=65535)
+    ] = None,
     web_port: Annotated[int, typer.Option(help="Web pages.", min=1, max=65535)] = 8318,
     clickhouse_port: Annotated[int, typer.Option(help="Read-only ClickHouse HTTP interface.", min=1, max=65535)] = 8123,
     config: ConfigFile = None,
@@ -73,14 +77,16 @@ def up(
         signal.signal(number, lambda *_: stop.set())
     entrance = Entrance(require_keys, behind_proxy, tuple(allow_host or ()), tls_cert, tls_key)
     settings = config_from(config, catalog, skew)
-    with serving(data, host, otlp_port, web_port, clickhouse_port, settings, entrance) as running:
+    with serving(data, host, otlp_port, web_port, clickhouse_port, settings, entrance, clickhouse, grpc_port) as running:
         server, folder = running.server, str(folder_of(data))
         if fmt == "json":
             write(json.dumps({**server.addresses(), "data": folder}))
         else:
+            how = "the spans are kept there" if server.store else "read-only"
             write(
                 f"pages       {server.web}\nOTLP/HTTP   {server.otlp}\n"
-                f"ClickHouse  {server.clickhouse} (read-only)\ndata        {folder}"
+                + (f"OTLP/gRPC   {server.otlp_grpc}\n" if server.otlp_grpc else "")
+                +                f"ClickHouse  {server.clickhouse} ({how})\ndata        {folder}"
             )
         while not stop.wait(0.5):
             pass

@@ -203,7 +203,7 @@ class Store:
             if self.embedded:
                 raise _embedded_trouble(self.dsn, error) from error
             raise StoreUnreachable(
-                f"ClickHouse at {_without_password(self.dsn)} did not let us in: {str(error).splitlines()[0]}",
+                f"ClickHouse at {without_password(self.dsn)} did not let us in: {str(error).splitlines()[0]}",
                 "check the address, the user and that the server runs",
             ) from error
 
@@ -241,6 +241,6 @@ def _embedded_trouble(dsn: str, error: Exception) -> StoreUnreachable:
     )
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"

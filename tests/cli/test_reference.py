@@ -14,7 +14,7 @@ from driftline.cli import exit_codes
 from driftline.cli.app import create_app
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
-_BLOCK = re.compile(r"(<!-- options: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- options: ([a-z -]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def _commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

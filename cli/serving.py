@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.collector import Collector
+    from driftline.collector.door import Door
     from driftline.collector.store import Store
 
 
@@ -68,21 +69,18 @@ def serving(
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.cli.listening import listening
     from driftline.cli.listening_grpc import chosen_port, listening_grpc
-    from driftline.collector import Collector, create_receiver
+    from driftline.collector import Collector
     from driftline.collector.access import AccessFile
-    from driftline.collector.app import otlp_answer
     from driftline.collector.door import Door
-    from driftline.collector.front import Front, plain_answer, receiver_right
     from driftline.collector.projects import Projects
     from driftline.collector.store import open_store
     from driftline.collector.store.connection import without_password
-    from driftline.collector.store.http_interface import create_interface
-    from driftline.web import create_app
 
     ports = [(otlp_port, "--otlp-port"), (web_port, "--web-port")]
     if not clickhouse:
         ports.append((clickhouse_port, "--clickhouse-port"))
     folder = _prepared(data, clickhouse, host, ports)
+    grpc_port = chosen_port(host, grpc_port)
     entrance = entrance or Entrance()
     access = AccessFile(folder)
     entrance.check(host, access, data_option(data))
@@ -112,27 +110,32 @@ def serving(
             web=f"{address}:{web_port}",
             otlp=f"{address}:{otlp_port}",
             clickhouse=without_password(clickhouse) if clickhouse else f"{address}:{clickhouse_port}",
+            otlp_grpc=f"{address}:{grpc_port}" if grpc_port else "",
             owner=door.owner,
             store=clickhouse or "",
         )
-        names = entrance.names
-        apps = [
-            (
-                Front(create_receiver(collector, door), door, answer=otlp_answer, right=receiver_right, names=names),
-                otlp_port,
-            ),
-            (
-                Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names),
-                web_port,
-            ),
-        ]
-        if not clickhouse:
-            interface = Front(create_interface(store, door), door, answer=plain_answer, names=names)
-            apps.append((interface, clickhouse_port))
-        stack.enter_context(listening(host, apps, **entrance.uvicorn()))
+        apps = _apps(store, collector, door, entrance.names)
+        stack.enter_context(
+            listening(host, list(zip(apps, (otlp_port, web_port, clickhouse_port), strict=False)), **entrance.uvicorn())
+        )
+        stack.enter_context(listening_grpc(collector, door, host, grpc_port, entrance))
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loops["default"], server)
+
+
+def _apps(store: Store, collector: Collector, door: Door, names: tuple[str, ...]) -> Iterator[Any]:
+    """The receiver, the pages, and the ClickHouse interface to an embedded store, each behind its front."""
+    from driftline.collector import create_receiver
+    from driftline.collector.app import otlp_answer
+    from driftline.collector.front import Front, plain_answer, receiver_right
+    from driftline.collector.store.http_interface import create_interface
+    from driftline.web import create_app
+
+    yield Front(create_receiver(collector, door), door, answer=otlp_answer, right=receiver_right, names=names)
+    yield Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names)
+    if store.embedded:
+        yield Front(create_interface(store, door), door, answer=plain_answer, names=names)
 
 
 def _prepared(data: str, clickhouse: str | None, host: str, ports: list[tuple[int, str]]) -> Path:

@@ -7,7 +7,7 @@ through a proxy on the same machine, told by the headers that proxies add.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,11 +107,20 @@ class Front:
                 f"this server listens on its own machine only, and is not called {said.get(b'host', '')[:200]!r}",
                 "ask for localhost; if the name is right, tell `driftline up` with --allow-host",
             )
-        if key is None and any(name in said for name in _PROXIED):
-            raise KeyNeeded(
-                "this came through a proxy, and without a key only this machine itself may enter",
-                "start `driftline up` with --behind-proxy, and send a key as `Authorization: Bearer KEY`",
-            )
+        look_for_proxy(self._door, said, key)
+
+
+def look_for_proxy(door: Door, names: Container[bytes], key: str | None) -> None:
+    """Refuse a request without a key that did not come from this machine itself; *names* of its headers tell.
+
+    Raises:
+        KeyNeeded
+    """
+    if door.keyless and key is None and any(name in names for name in _PROXIED):
+        raise KeyNeeded(
+            "this came through a proxy, and without a key only this machine itself may enter",
+            "start `driftline up` with --behind-proxy, and send a key as `Authorization: Bearer KEY`",
+        )
 
 
 def receiver_right(path: str) -> Right:

@@ -76,17 +76,18 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     entrance = Entrance(require_keys, behind_proxy, tuple(allow_host or ()), tls_cert, tls_key)
+    ports = (otlp_port, web_port, clickhouse_port)
     settings = config_from(config, catalog, skew)
-    with serving(data, host, otlp_port, web_port, clickhouse_port, settings, entrance, clickhouse, grpc_port) as running:
+    with serving(data, host, *ports, settings, entrance, clickhouse, grpc_port) as running:
         server, folder = running.server, str(folder_of(data))
         if fmt == "json":
             write(json.dumps({**server.addresses(), "data": folder}))
         else:
             how = "the spans are kept there" if server.store else "read-only"
+            grpc = f"OTLP/gRPC   {server.otlp_grpc}\n" if server.otlp_grpc else ""
             write(
-                f"pages       {server.web}\nOTLP/HTTP   {server.otlp}\n"
-                + (f"OTLP/gRPC   {server.otlp_grpc}\n" if server.otlp_grpc else "")
-                +                f"ClickHouse  {server.clickhouse} ({how})\ndata        {folder}"
+                f"pages       {server.web}\nOTLP/HTTP   {server.otlp}\n{grpc}"
+                f"ClickHouse  {server.clickhouse} ({how})\ndata        {folder}"
             )
         while not stop.wait(0.5):
             pass

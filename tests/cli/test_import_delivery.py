@@ -51,7 +51,7 @@ def driftline(*arguments: object) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def serving(data: Path) -> Iterator[None]:
     """A server that has *data* open while the block runs."""
-    options = zip(("--otlp-port", "--web-port", "--clickhouse-port"), free_ports(3), strict=True)
+    options = zip(("--otlp-port", "--web-port", "--clickhouse-port", "--grpc-port"), free_ports(4), strict=True)
     arguments = [str(word) for option in options for word in option]
     process = subprocess.Popen(
         [sys.executable, "-m", "driftline", "up", "--data", str(data), *arguments],

@@ -338,7 +338,7 @@ def test_ports_in_use_are_noted_by_doctor(tmp_path: Path) -> None:
 
 def _up_on_free_ports() -> list[str]:
     otlp, web, clickhouse = map(str, free_ports(3))
-    return ["up", "--otlp-port", otlp, "--web-port", web, "--clickhouse-port", clickhouse]
+    return ["up", "--otlp-port", otlp, "--web-port", web, "--clickhouse-port", clickhouse, "--grpc-port", "0"]
 
 
 def test_ctrl_c_while_the_server_starts(tmp_path: Path) -> None:

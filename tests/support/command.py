@@ -87,8 +87,8 @@ class Up:
 
     def __init__(self, data: Path, *more: str, command: tuple[str, ...] = COMMAND) -> None:
         self.data = data
-        otlp, web, clickhouse = free_ports(3)
-        ports = ("--otlp-port", str(otlp), "--web-port", str(web), "--clickhouse-port", str(clickhouse))
+        names = ("--otlp-port", "--web-port", "--clickhouse-port", "--grpc-port")
+        ports = [word for pair in zip(names, map(str, free_ports(4)), strict=True) for word in pair]
         self.process = begin("up", "--data", data, *ports, "--format", "json", *more, command=command)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
@@ -97,6 +97,7 @@ class Up:
             raise AssertionError(f"driftline up did not start: {err}")
         said = json.loads(first)
         self.otlp, self.web, self.clickhouse = said["otlp"], said["web"], said["clickhouse"]
+        self.otlp_grpc = said["otlp_grpc"]
 
     def stop(self, number: int = signal.SIGINT) -> Ended:
         """End it as Ctrl-C does, or by another signal."""

@@ -222,7 +222,7 @@ def drained(up: Up) -> None:
 
 def _any_ports() -> tuple[str, ...]:
     names = ("--otlp-port", "--web-port", "--clickhouse-port")
-    return tuple(word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair)
+    return (*(word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair), "--grpc-port", "0")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,196 @@
+"""The gRPC receiver as clients see it: the OpenTelemetry exporter, and calls of every wrong kind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from fake_store import FakeStore
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from otlp_requests import request, span
+
+from driftline.collector import Collector
+from driftline.collector.grpc_receiver import PortNotOpened, receiving
+from driftline.collector.otlp import framed
+from driftline.collector.store import Store
+
+SENT = request(span("one", {"a": 1}, trace=1, number=2))
+SERVICE = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
+TRACES, LOGS, METRICS = (
+    SERVICE.format(*names) for names in (("trace", "Trace"), ("logs", "Logs"), ("metrics", "Metrics"))
+)
+
+
+class Served:
+    """A receiver over a store that remembers."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.store = FakeStore()
+        self.collector = Collector(self.store, folder)
+        self.collector.start()
+        stack.callback(self.collector.stop, 5)
+        self.port = stack.enter_context(receiving(self.collector, "127.0.0.1:0", max_body=100_000))
+        self.channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{self.port}"))
+
+    def call(self, body: bytes, method: str = TRACES, **how: Any) -> bytes:
+        """The serialized answer of one call."""
+        answer: bytes = self.channel.unary_unary(method)(body, timeout=20, **how)
+        return answer
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with contextlib.ExitStack() as stack:
+        yield Served(tmp_path, stack)
+
+
+def refused(served: Served, body: bytes, method: str = TRACES, **how: Any) -> Any:
+    """The error that a call ends with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        served.call(body, method, **how)
+    return caught.value
+
+
+def trailer(error: Any, name: str) -> bytes | None:
+    """One of the trailing metadata."""
+    return dict(error.trailing_metadata() or ()).get(name)
+
+
+@pytest.mark.parametrize(
+    "compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate]
+)
+def test_a_request_is_written_down_as_it_came(served: Served, compression: Any) -> None:
+    """Whatever it was compressed with; full success leaves the partial success unset."""
+    answer = served.call(SENT.SerializeToString(), compression=compression)
+    assert answer == b""
+    assert served.collector.flush(10)
+    assert served.store.content == framed(SENT.SerializeToString())
+
+
+def test_an_empty_request_is_a_success(served: Served) -> None:
+    """Nothing to store is nothing wrong."""
+    assert served.call(b"") == b""
+
+
+def test_spans_without_ids_are_a_partial_success(served: Served) -> None:
+    """The rest is stored; the answer counts them."""
+    bad = request(span("one"), span("none"))
+    bad.resource_spans[0].scope_spans[0].spans[1].span_id = b"\0" * 8
+    partial = ExportTraceServiceResponse.FromString(served.call(bad.SerializeToString())).partial_success
+    assert (partial.rejected_spans, "no valid trace id" in partial.error_message) == (1, True)
+
+
+def test_metrics_are_left_out_in_whole(served: Served) -> None:
+    """And the message says so."""
+    sent = ExportMetricsServiceRequest()
+    sent.resource_metrics.add().scope_metrics.add().metrics.add(name="n").sum.data_points.add(as_int=1)
+    partial = ExportMetricsServiceResponse.FromString(served.call(sent.SerializeToString(), METRICS)).partial_success
+    assert (partial.rejected_data_points, "no metrics" in partial.error_message) == (1, True)
+
+
+def test_log_records_go_their_own_way(served: Served) -> None:
+    """Written down as logs."""
+    sent = ExportLogsServiceRequest()
+    sent.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "said"
+    assert (
+        ExportLogsServiceResponse.FromString(served.call(sent.SerializeToString(), LOGS)) == ExportLogsServiceResponse()
+    )
+    assert served.collector.flush(10)
+    assert served.store.content == framed(sent.SerializeToString())
+
+
+def test_garbage_is_an_invalid_argument(served: Served) -> None:
+    """With a BadRequest that says why, for clients that look there."""
+    error = refused(served, b"\xff\xff garbage")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    status = Status.FromString(trailer(error, "grpc-status-details-bin"))
+    found = BadRequest()
+    assert (status.code, status.details[0].Unpack(found)) == (3, True)
+    assert "not an OTLP trace request" in found.field_violations[0].description
+    assert served.collector.stats()["refused"] == {"UnreadableBody": 1}
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_too_large_is_resource_exhausted_for_good(served: Served, compression: Any) -> None:
+    """After decompression; without RetryInfo, which would ask the client to send it again."""
+    error = refused(served, bytes(200_000), compression=compression)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert trailer(error, "google.rpc.retryinfo-bin") is None
+
+
+def test_a_full_log_is_unavailable_with_a_time_to_come_back(served: Served) -> None:
+    """In both places where clients look for it."""
+    served.collector._limit = -1
+    error = refused(served, SENT.SerializeToString())
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert RetryInfo.FromString(trailer(error, "google.rpc.retryinfo-bin")).retry_delay.seconds == 2
+    found = RetryInfo()
+    assert Status.FromString(trailer(error, "grpc-status-details-bin")).details[0].Unpack(found)
+    assert found.retry_delay.seconds == 2
+
+
+def test_a_method_we_do_not_have(served: Served) -> None:
+    """Profiles, for one."""
+    method = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
+    assert refused(served, b"", method).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_port_that_is_taken_is_not_shared(served: Served, tmp_path: Path) -> None:
+    """gRPC would let two servers split the senders between them."""
+    with pytest.raises(PortNotOpened, match="--grpc-port"), receiving(served.collector, f"127.0.0.1:{served.port}"):
+        pass
+
+
+@pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
+def test_what_the_exporter_sends_is_in_the_store(store: Store, tmp_path: Path, compression: Any) -> None:
+    """The OpenTelemetry SDK's own exporter, the real engine."""
+    collector = Collector(store, tmp_path)
+    collector.start()
+    with receiving(collector, "127.0.0.1:0") as port:
+        exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}", insecure=True, compression=compression)
+        provider = TracerProvider(resource=Resource({"service.name": "shop"}))
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        with provider.get_tracer("my.scope", "3.4").start_as_current_span("sold") as sold:
+            sold.set_attributes({"text": "é", "yes": True, "many": ["a", "b"], "whole": 3, "half": 0.5})
+        provider.shutdown()
+        assert collector.flush(60)
+    collector.stop(10)
+    row = store.rows("SELECT * FROM otel_traces FINAL")[0]
+    assert row["SpanAttributes"] == {"text": "é", "yes": "true", "many": '["a","b"]', "whole": "3", "half": "0.5"}
+    assert (row["ServiceName"], row["ScopeName"], row["SpanName"]) == ("shop", "my.scope", "sold")
+
+
+def test_an_exporter_told_to_wait_comes_back(served: Served) -> None:
+    """UNAVAILABLE while the log is full; the exporter tries again by itself."""
+    served.collector._limit = -1
+    refuse, refusals = served.collector.refuse, []
+
+    def make_room(reason: str) -> None:
+        refusals.append(reason)
+        refuse(reason)
+        served.collector._limit = 10**9
+
+    served.collector.refuse = make_room  # type: ignore[method-assign]
+    exporter = OTLPSpanExporter(f"http://127.0.0.1:{served.port}", insecure=True)
+    provider = TracerProvider()
+    with provider.get_tracer("t").start_as_current_span("patient") as patient:
+        pass
+    assert exporter.export([patient]) is SpanExportResult.SUCCESS  # type: ignore[list-item]
+    assert refusals == ["log full"]
+    assert served.collector.flush(10)
+    assert b"patient" in served.store.content

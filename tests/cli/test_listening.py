@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from driftline.cli import listening
 
-HEADER = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+HEADER = b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_client_that_drips_delays_nobody(up: Up) -> None:
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize("said", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"])
 def test_a_silent_client_is_dropped(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its request, in the middle of its header, in the middle of its body; one that waits for us is not."""
     monkeypatch.setattr(listening, "_SILENCE", 0.3)
@@ -158,7 +158,7 @@ def test_ports_close_together(monkeypatch: pytest.MonkeyPatch) -> None:
     holding = Starlette(routes=[Route("/", hold)])
     with ExitStack() as stack, listening.listening("127.0.0.1", [(holding, first), (Starlette(), second)]):
         client = stack.enter_context(connect(f"http://127.0.0.1:{first}"))
-        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert begun.wait(60)
     assert refused == [True]
 

@@ -22,6 +22,16 @@ def main() -> int:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us (`>&-`)
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+    code = _guarded()
+    if "driftline.collector.store" in sys.modules:
+        from driftline.collector.store.at_work import leave_at_once
+
+        leave_at_once(code)
+    return code
+
+
+def _guarded() -> int:
+    """Run the command line; nothing gets past."""
     try:
         with heeded():
             return _run()

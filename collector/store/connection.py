@@ -7,11 +7,12 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftline.collector.store import migrations
+from driftline.collector.store.at_work import engine_call
 from driftline.collector.store.blame import blame
 from driftline.collector.store.decoding import INBOXES, insert_settings
 from driftline.collector.store.errors import BatchRefused, StoreInUse, StoreNotFound, StoreUnreachable
@@ -174,7 +175,8 @@ class Store:
         except IndexError:
             client = self._connect()
         try:
-            yield client
+            with engine_call() if self.embedded else nullcontext():
+                yield client
         finally:
             self._idle.append(client)
             if self._closed:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from driftline.collector.door import Door, key_in
 from driftline.collector.front import refusal_headers
 from driftline.collector.otlp import RefusedRequest
+from driftline.collector.store.at_work import engine_call
 from driftline.collector.store.connection import Store
 from driftline.collector.store.project_databases import database_of, project_database
 from driftline.collector.store.reading import Gate, NotForReading, system_filters
@@ -52,6 +53,7 @@ class _Engine:
         finally:
             connection.close()
 
+    @engine_call()
     def run(
         self, database: str, sql: str, fmt: str, params: dict[str, str], settings: dict[str, str]
     ) -> tuple[bytes, str]:

@@ -10,7 +10,7 @@ import typer
 
 from driftline.cli import exit_codes
 from driftline.cli.commands.keys import access_file
-from driftline.cli.context import DEFAULT_DATA, DataOption, data_option, folder_of, prepare_folder, running_server
+from driftline.cli.context import DEFAULT_DATA, ClickHouseOption, DataOption, data_option, folder_of, prepare_folder, running_server
 from driftline.cli.options import ListFormat, expect_list_format
 from driftline.cli.terminal import remark, write
 from driftline.errors import DriftlineError
@@ -70,6 +70,7 @@ def list_(data: DataOption = DEFAULT_DATA, fmt: ListFormat = "text") -> None:
 def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.", show_default=False)] = False,
+    clickhouse: ClickHouseOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> int:
     """Delete a project with all it holds: spans, findings, log, dead letters, and the keys that open nothing else."""
@@ -87,18 +88,18 @@ def delete(
     with file.changing() as access:
         if name in access.projects:
             file.write(without_project(access, name))
-    _drop(name, data, file)
+    _drop(name, data, clickhouse, file)
     write(f"deleted {name}")
     return exit_codes.CLEAN
 
 
-def _drop(name: str, data: str, file: AccessFile) -> None:
+def _drop(name: str, data: str, clickhouse: str | None, file: AccessFile) -> None:
     """Let the running server drop the data, as it owns the store; without one, drop it here."""
     from driftline.collector.projects import delete_data
     from driftline.collector.store import open_store
 
     if running_server(data) is None:
-        with open_store(folder_of(data)) as store:
+        with open_store(clickhouse or folder_of(data)) as store:
             delete_data(store, folder_of(data), name, file)
         return
     end = time.monotonic() + _PATIENCE

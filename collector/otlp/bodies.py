@@ -66,14 +66,37 @@ def request_from(data: Any, signal: Signal = TRACES) -> Request:
         raise UnreadableBody("the JSON body is not an object", f'expected {{"{camel(signal.groups)}": [...]}}')
     try:
         _mend(data, signal)
-        request = signal.request()
-        ParseDict(data, request, ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
+        try:
+            request = _message(data, signal)
+        except ParseError:
+            if not _widen(data):
+                raise
+            request = _message(data, signal)
     except (ParseError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, SystemError) as error:
         # SystemError: what protobuf makes of a member whose name is a lone surrogate.
         raise UnreadableBody(
             f"the JSON is not an OTLP {signal.name} request: {error}", "see opentelemetry-proto"
         ) from error
     return request
+
+
+def _message(data: dict[str, Any], signal: Signal) -> Request:
+    request = signal.request()
+    ParseDict(data, request, ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
+    return request
+
+
+def _widen(data: Any) -> int:
+    """Make integers beyond 64 bits the doubles they were; how many. JavaScript's SDK sends 1e300 as an `intValue`."""
+    if isinstance(data, list):
+        return sum(_widen(item) for item in data)
+    if not isinstance(data, dict):
+        return 0
+    number, found = data.get("intValue"), 0
+    if isinstance(number, (int, float)) and not isinstance(number, bool) and not -(2**63) <= number < 2**63:
+        data["doubleValue"] = float(data.pop("intValue"))
+        found = 1
+    return found + sum(_widen(item) for item in data.values())
 
 
 def _mend(data: dict[str, Any], signal: Signal) -> None:

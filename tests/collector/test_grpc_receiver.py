@@ -19,15 +19,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
 from otlp_requests import request, span
 
 from driftline.collector import Collector
 from driftline.collector.grpc_receiver import PortNotOpened, receiving
 from driftline.collector.otlp import framed
-from driftline.collector.store import Store
 
 SENT = request(span("one", {"a": 1}, trace=1, number=2))
 SERVICE = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
@@ -154,25 +152,6 @@ def test_a_port_that_is_taken_is_not_shared(served: Served, tmp_path: Path) -> N
     """gRPC would let two servers split the senders between them."""
     with pytest.raises(PortNotOpened, match="--grpc-port"), receiving(served.collector, f"127.0.0.1:{served.port}"):
         pass
-
-
-@pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
-def test_what_the_exporter_sends_is_in_the_store(store: Store, tmp_path: Path, compression: Any) -> None:
-    """The OpenTelemetry SDK's own exporter, the real engine."""
-    collector = Collector(store, tmp_path)
-    collector.start()
-    with receiving(collector, "127.0.0.1:0") as port:
-        exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}", insecure=True, compression=compression)
-        provider = TracerProvider(resource=Resource({"service.name": "shop"}))
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        with provider.get_tracer("my.scope", "3.4").start_as_current_span("sold") as sold:
-            sold.set_attributes({"text": "é", "yes": True, "many": ["a", "b"], "whole": 3, "half": 0.5})
-        provider.shutdown()
-        assert collector.flush(60)
-    collector.stop(10)
-    row = store.rows("SELECT * FROM otel_traces FINAL")[0]
-    assert row["SpanAttributes"] == {"text": "é", "yes": "true", "many": '["a","b"]', "whole": "3", "half": "0.5"}
-    assert (row["ServiceName"], row["ScopeName"], row["SpanName"]) == ("shop", "my.scope", "sold")
 
 
 def test_an_exporter_told_to_wait_comes_back(served: Served) -> None:

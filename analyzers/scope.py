@@ -38,15 +38,18 @@ class Scope:
 
 
 def scoped(package: str, name: str) -> str:
-    """The statement in *name*, with `$steps` and `$memory_ops` standing for the rows in scope, one a span and key."""
+    """The statement in *name*, with `$steps`, `$memory_ops` and `$span_facts` standing for the rows in scope."""
     return expand(read_sql(package, name))
 
 
 def expand(statement: str) -> str:
-    """As `scoped`, for a statement already read."""
+    """As `scoped`, for a statement already read.
+
+    Steps and memory operations: one row a span and key. Span facts: what log records add, one row a span.
+    """
     for table in ("steps", "memory_ops"):
         statement = statement.replace(f"${table}", f"(SELECT * FROM {table} FINAL WHERE {_WHERE})")
-    return statement
+    return statement.replace("$span_facts", read_sql(__package__ or "", "sql/span_facts.sql"))
 
 
 def _text(moment: datetime) -> str:

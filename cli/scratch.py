@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from driftline.collector.store import Store
 
-_TABLES = ("otel_traces", "steps", "memory_ops")
+_TABLES = ("otel_traces", "otel_logs", "steps", "memory_ops", "span_facts")
 
 
 class Scratch:

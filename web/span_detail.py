@@ -11,6 +11,8 @@ from driftline.web.queries import Reader
 
 CUT = 20_000  # characters of one value that a page shows
 WHOLE = 2**32 - 1
+_MOST_LOGS = 500  # log records of one span that a page shows, the earliest
+_LONGEST_NAME = 100
 _ARGUMENTS = ("gen_ai.tool.call.arguments", "langfuse.observation.input", "input.value", "tool.parameters")
 _RESULTS = ("gen_ai.tool.call.result", "langfuse.observation.output", "output.value")
 _MESSAGES = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
@@ -27,11 +29,12 @@ class Value:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened during the span."""
+    """Something that happened during the span: an event of its own, or a log record (`log`: its severity)."""
 
     at: datetime
     name: str
     attributes: tuple[Value, ...]
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,7 @@ def load_span(reader: Reader, trace_id: str, span_id: str, cut: int = CUT) -> Sp
         content=tuple(content),
         attributes=tuple(values[name] for name in sorted(values) if name not in shown),
         resource=tuple(Value(name, text) for name, text in sorted(payload["resource"].items())),
-        events=tuple(
-            Event(from_nanos(at), name, tuple(_pretty(Value(key, text)) for key, text in sorted(attributes.items())))
-            for at, name, attributes in zip(
-                payload["event_times"], payload["event_names"], payload["event_attributes"], strict=True
-            )
-        ),
+        events=_events(payload, reader.rows("span_logs", trace=trace_id, span=span_id, cut=cut, most=_MOST_LOGS)),
         links=tuple(zip(payload["link_traces"], payload["link_spans"], strict=True)),
         memory=tuple(reader.rows("span_memory", trace=trace_id, span=span_id)),
         dropped=tuple(
@@ -115,6 +113,23 @@ def load_span(reader: Reader, trace_id: str, span_id: str, cut: int = CUT) -> Sp
             if payload[f"dropped_{what}"]
         ),
     )
+
+
+def _events(payload: dict[str, Any], logs: list[dict[str, Any]]) -> tuple[Event, ...]:
+    """Events and log records, in order of time."""
+    own = zip(payload["event_times"], payload["event_names"], payload["event_attributes"], strict=True)
+    found = [(at, Event(from_nanos(at), name, _sorted(attributes))) for at, name, attributes in own]
+    for row in logs:
+        first = row["body"].strip().partition("\n")[0]
+        name = row["name"] or row["attributes"].get("event.name") or first[:_LONGEST_NAME] or "log record"
+        body = (_pretty(Value("body", row["body"])),) if row["body"] and row["body"] != name else ()
+        event = Event(from_nanos(row["at"]), name, body + _sorted(row["attributes"]), row["severity"] or "log")
+        found.append((row["at"], event))
+    return tuple(event for _, event in sorted(found, key=lambda pair: pair[0]))
+
+
+def _sorted(attributes: dict[str, str]) -> tuple[Value, ...]:
+    return tuple(_pretty(Value(key, text)) for key, text in sorted(attributes.items()))
 
 
 def _pretty(value: Value) -> Value:

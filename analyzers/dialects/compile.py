@@ -33,10 +33,11 @@ def install_views(store: Store) -> bool:
 
 
 def compile_views() -> dict[str, str]:
-    """The DDL of both views, by name."""
+    """The DDL of the views, by name."""
     return {
         "canonical_steps": _compile("steps.sql"),
         "canonical_memory_ops": _compile("memory_ops.sql"),
+        "canonical_span_facts": _compile("span_facts.sql"),
     }
 
 

@@ -14,14 +14,15 @@ from typing import Any
 from driftline.collector.store.sql_files import read_sql, read_text
 
 # Where the requests of a signal go in, and what otlp.proto calls them.
-INBOXES = {"traces": ("otlp_inbox", "Request")}
+INBOXES = {"traces": ("otlp_inbox", "Request"), "logs": ("otlp_logs_inbox", "LogsRequest")}
 
 _SCALARS = (
     "string_value Nullable(String), bool_value Nullable(Bool), int_value Nullable(Int64), "
     "double_value Nullable(Float64), bytes_value Nullable(String), kvlist_value Nullable(String)"
 )
 _ELEMENT = f"Tuple({_SCALARS}, array_value Nullable(String))"
-_ATTRIBUTES = f"Array(Tuple(key String, value Tuple({_SCALARS}, array_value Tuple(values Array({_ELEMENT})))))"
+_VALUE = f"Tuple({_SCALARS}, array_value Tuple(values Array({_ELEMENT})))"
+_ATTRIBUTES = f"Array(Tuple(key String, value {_VALUE}))"
 
 # A value nobody rewrote (see collector.nested) is kept as base64 of its wire bytes rather than dropped.
 # A double is written as the exporter does, which is ECMAScript's way: 1e+21 where ClickHouse has 1e21.
@@ -58,12 +59,24 @@ def _attribute_map(expression: str) -> str:
     return f"CAST(arrayMap(a -> (a.key, {_VALUE_TEXT}), {last_wins}), 'Map(LowCardinality(String), String)')"
 
 
-def inbox_statements() -> tuple[str, str]:
-    """The inbox table and the view that flattens it, as two DDL statements."""
-    table = read_sql(__package__, "sql/otlp_inbox.sql").replace("$attributes", _ATTRIBUTES)
-    view = read_sql(__package__, "sql/otlp_spans.sql")
-    view = re.sub(r"\$map\(([a-z_.]+)\)", lambda m: _attribute_map(m[1]), view).replace("$$", "$")
-    return table, view
+def inbox_statements() -> dict[str, str]:
+    """The inbox tables and the views that flatten them, by name, as DDL statements in the order to run them."""
+    return {
+        "otlp_inbox": _table("sql/otlp_inbox.sql"),
+        "otlp_spans": _view("sql/otlp_spans.sql"),
+        "otlp_logs_inbox": _table("sql/otlp_logs_inbox.sql"),
+        "otlp_logs": _view("sql/otlp_logs.sql"),
+    }
+
+
+def _table(name: str) -> str:
+    return read_sql(__package__, name).replace("$attributes", _ATTRIBUTES).replace("$value", _VALUE)
+
+
+def _view(name: str) -> str:
+    view = re.sub(r"\$map\(([a-z_.]+)\)", lambda m: _attribute_map(m[1]), read_sql(__package__, name))
+    view = re.sub(r"\$text\(([a-z_.]+)\)", lambda m: _VALUE_TEXT.replace("a.value.", f"{m[1]}."), view)
+    return view.replace("$$", "$")
 
 
 def insert_settings(message: str = "Request", *, embedded: bool) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from driftline.analyzers import install_views
 from driftline.collector.store import Store, open_store
 
 _shared: list[tuple[tempfile.TemporaryDirectory[str], Store]] = []
-_TABLES = ("otel_traces", "steps", "memory_ops", "runs", "run_traces", "findings", "not_checked")
+_TABLES = (
+    "otel_traces", "otel_logs", "steps", "memory_ops", "span_facts", "runs", "run_traces", "findings", "not_checked",
+)  # fmt: skip
 
 
 def fresh_store() -> Store:

@@ -43,6 +43,11 @@ WHERE kind = 'llm' AND arrayExists(
     reason -> match(reason, '(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete'),
     finish_reasons)
 UNION DISTINCT
+SELECT of_trace AS trace_id FROM $span_facts
+WHERE arrayExists(
+    reason -> match(reason, '(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete'),
+    logged_reasons)
+UNION DISTINCT
 SELECT trace_id FROM $steps
 WHERE kind = 'tool' AND isNotNull(result_empty) AND tool IN (SELECT tool FROM $steps WHERE kind = 'tool' AND result_empty)
 UNION DISTINCT

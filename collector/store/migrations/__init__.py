@@ -36,9 +36,8 @@ def migrate(store: Store) -> None:
         if number not in done:
             store.command(read_sql(__package__ or "", name))
             store.insert_rows("schema_migrations", ["number", "name"], [[number, name]])
-    table, view = inbox_statements()
-    install_view(store, "otlp_inbox", table)
-    install_view(store, "otlp_spans", view)
+    for name, statement in inbox_statements().items():
+        install_view(store, name, statement)
 
 
 def verify(store: Store) -> None:

@@ -185,9 +185,9 @@ class Door:
             return self._projects.get(name)
         except NoSuchProject as error:
             raise self._refuse(KeyLacksRight(error.what, error.todo)) from error
-        except AccessUnreadable:
-            self.access()
-            raise
+        except Exception as error:
+            _log.exception("project %s cannot be opened", name)
+            raise self._refuse(DoorStuck(f"project {name} cannot be opened now", "retry later")) from error
 
     def _charge(self, key: Key, size: int, project: Project) -> None:
         spent = self._quotas.take(

@@ -14,7 +14,6 @@ from driftline.collector.access import DEFAULT, Access, AccessFile, AccessUnread
 from driftline.collector.collector import Collector
 from driftline.collector.store import Store
 from driftline.collector.store.project_databases import drop_project, open_project
-from driftline.errors import DriftlineError
 
 _log = logging.getLogger("driftline.projects")
 
@@ -49,6 +48,7 @@ class Projects:
         self._begin = begin
         self._lock = threading.RLock()
         self._open: dict[str, Project] = {}
+        self._complaints: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._get(DEFAULT)
@@ -83,9 +83,10 @@ class Projects:
         found = self._open.get(name)
         if found is not None:
             return found
-        if name not in self._access.read().every_project:
-            raise NoSuchProject(f"there is no project {name}", f"create it with `driftline projects create {name}`")
-        return self._get(name)
+        with self._lock:  # so that nobody opens again what is just being deleted
+            if name not in self._access.read().every_project:
+                raise NoSuchProject(f"there is no project {name}", f"create it with `driftline projects create {name}`")
+            return self._get(name)
 
     def opened(self) -> list[Project]:
         """The projects that are open, `default` first."""
@@ -121,22 +122,27 @@ class Projects:
         for name in access.projects:
             if self._stop.is_set():
                 return
-            try:
-                self._get(name)
-            except (DriftlineError, OSError):
-                _log.exception("project %s cannot be opened; it is tried again", name)
+            self._try("opened", name, self.get)
         for name in access.deleting:
-            self._drop(name)
+            self._try("deleted", name, self._drop)
+
+    def _try(self, what: str, name: str, act: Callable[[str], object]) -> None:
+        """Do it; an error is logged, unless the last try had the same. It is tried again with the next look."""
+        try:
+            act(name)
+        except Exception as error:  # noqa: BLE001 - one project must not keep the others from being opened
+            if self._complaints.get(name) != str(error):
+                self._complaints[name] = str(error)
+                _log.error("project %s cannot be %s, it is tried again: %s", name, what, error)
+        else:
+            self._complaints.pop(name, None)
 
     def _drop(self, name: str) -> None:
         with self._lock:
             project = self._open.pop(name, None)
-            try:
-                if project is not None:
-                    project.ending.close()
-                delete_data(self._base, self._folder, name, self._access)
-            except Exception:  # noqa: BLE001 - whatever ails the store: the file still says it is to be deleted
-                _log.exception("project %s cannot be deleted; it is tried again", name)
+            if project is not None:
+                project.ending.close()
+            delete_data(self._base, self._folder, name, self._access)
 
 
 def folder_of_project(data: Path, name: str) -> Path:

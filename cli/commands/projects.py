@@ -10,7 +10,15 @@ import typer
 
 from driftline.cli import exit_codes
 from driftline.cli.commands.keys import access_file
-from driftline.cli.context import DEFAULT_DATA, ClickHouseOption, DataOption, data_option, folder_of, prepare_folder, running_server
+from driftline.cli.context import (
+    DEFAULT_DATA,
+    ClickHouseOption,
+    DataOption,
+    data_option,
+    folder_of,
+    prepare_folder,
+    running_server,
+)
 from driftline.cli.options import ListFormat, expect_list_format
 from driftline.cli.terminal import remark, write
 from driftline.errors import DriftlineError

@@ -83,6 +83,7 @@ def deliver(
 
     if not is_url(data):
         prepare_folder(Path(data).expanduser())
+        _expect_project(Path(data).expanduser(), project)
     store = open_store(data, project=project)
     try:
         install_views(store)
@@ -91,6 +92,13 @@ def deliver(
     finally:
         store.close()
     return Delivered(len(_traces(requests)), _spans(requests), data, report=report)
+
+
+def _expect_project(folder: Path, project: str) -> None:
+    from driftline.collector.access import AccessFile, NoSuchProject
+
+    if project not in AccessFile(folder).read().every_project:
+        raise NoSuchProject(f"there is no project {project}", f"create it with `driftline projects create {project}`")
 
 
 def _insert(requests: Sequence[ExportTraceServiceRequest], store: Store, say: Progress) -> None:

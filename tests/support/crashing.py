@@ -34,7 +34,7 @@ from driftline.collector.store import open_store
 SENDERS = 4
 TABLES = (("otel_traces", "SpanId"), ("steps", "span_id"), ("memory_ops", "span_id"))
 _MEMORY = {"gen_ai.operation.name": "read_memory", "gen_ai.memory.store.id": "notes", "driftline.memory.keys": ["a"]}
-_MERGING = Path(__file__).with_name("merging_server.py")
+_HINDERED = Path(__file__).with_name("hindered_server.py")
 
 
 @dataclass
@@ -131,8 +131,9 @@ class Crashing:
         self._kill(Up(self._folder), "under load")
 
     def while_merging(self) -> None:
-        """The same, with merges of all tables under way and views that will have to be installed anew."""
-        self._kill(Up(self._folder, command=(sys.executable, str(_MERGING))), "while merging")
+        """The same, with merges of all tables under way, views that will have to be installed anew, and a log that is
+        slow to forget what was inserted."""
+        self._kill(Up(self._folder, command=(sys.executable, str(_HINDERED))), "while merging")
 
     def while_starting(self) -> None:
         """Kill it before it has begun: views are installed, the log is read."""

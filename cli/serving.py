@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -97,6 +99,7 @@ def serving(
         return collector
 
     with ExitStack() as stack:
+        stack.enter_context(_temporary_files_in(folder / "tmp"))
         store = open_store(clickhouse or folder)
         stack.callback(store.close)
         projects = Projects(store, folder, access, begin)
@@ -122,6 +125,21 @@ def serving(
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loops["default"], server)
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Batches on their way into an embedded store lie in *folder*, not where everybody's files lie; a process that was
+    killed leaves none behind for long.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _apps(store: Store, collector: Collector, door: Door, names: tuple[str, ...]) -> Iterator[Any]:

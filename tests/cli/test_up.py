@@ -349,3 +349,16 @@ def test_ctrl_c_while_the_server_starts(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode in (0, 130)
     assert "Traceback" not in err
+
+
+def test_what_a_killed_server_left_half_way_does_not_stay(tmp_path: Path) -> None:
+    """Batches on their way into the engine hold what was sent: they lie in the data folder, and go at the next start."""
+    (tmp_path / "data" / "tmp").mkdir(parents=True)
+    (tmp_path / "data" / "tmp" / "left.raw").write_bytes(b"secret")
+    server = Up(tmp_path / "data")
+    try:
+        assert (tmp_path / "data" / "tmp").stat().st_mode & 0o777 == 0o700
+        assert list((tmp_path / "data" / "tmp").iterdir()) == []
+    finally:
+        server.stop()
+    assert not (tmp_path / "data" / "tmp").exists()

@@ -60,7 +60,12 @@ class Collector:
         return self._dead
 
     def start(self) -> None:
-        """Begin; what an earlier process left in the log is stored first."""
+        """Begin; what an earlier process left in the log is stored first.
+
+        Raises:
+            LogInUse: another process has the log.
+        """
+        self._wal.hold()
         for segment, contents in self._wal.closed_segments():
             self._repeats.remember(digest(record) for record in contents.records)
             self._tally.count(unstored=segment.items)
@@ -71,7 +76,7 @@ class Collector:
             self._threads.append(thread)
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Take nothing more, store what was acknowledged as far as *timeout* allows; the rest stays in the log."""
+        """Take nothing more, store what was acknowledged as far as *timeout* and ClickHouse allow; the rest stays."""
         with self._door:
             if self._closed or not self._threads:
                 self._closed = True
@@ -79,9 +84,10 @@ class Collector:
             self._closed = True
         self._queue.put(None)
         self._threads[0].join(timeout)
-        self.flush(timeout)
+        self._tally.wait_stored(timeout, while_well=True)
         self._drain.end()
         self._threads[1].join(timeout)
+        self._wal.release()
 
     def receive(self, body: bytes, content_type: str, signal: str = "traces") -> Accepted:
         """Read, check and write down one request body (of `otlp.SIGNALS`); returns when it is on disk.

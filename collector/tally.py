@@ -55,10 +55,14 @@ class Tally:
         with self._settled:
             self._stats.refused[reason] += 1
 
-    def wait_stored(self, timeout: float) -> bool:
-        """Wait until nothing waits to be stored; false if that took longer than *timeout* seconds."""
+    def wait_stored(self, timeout: float, *, while_well: bool = False) -> bool:
+        """Wait until nothing waits to be stored; false if that took longer than *timeout* seconds.
+
+        With *while_well* no longer than ClickHouse takes batches.
+        """
         with self._settled:
-            return self._settled.wait_for(lambda: self._unstored == 0, timeout)
+            self._settled.wait_for(lambda: self._unstored == 0 or (while_well and bool(self._store_trouble)), timeout)
+            return self._unstored == 0
 
     def inserted(self) -> None:
         """ClickHouse took a batch: all is well."""
@@ -70,6 +74,7 @@ class Tally:
         said = _first_line(error)
         with self._settled:
             news, self._store_trouble = said != self._store_trouble, said
+            self._settled.notify_all()
         if news:
             _log.warning("ClickHouse did not take a batch, it stays in the log: %s", said)
 

@@ -12,6 +12,7 @@ acknowledged: the ones behind it are found again, and its bytes are handed out a
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import struct
@@ -25,12 +26,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from driftline.errors import DriftlineError
+
 _HEADER = struct.Struct("<4sIII")
 _MAGICS = {"traces": b"DLW1", "logs": b"DLL1"}
 _SIGNALS = {magic: signal for signal, magic in _MAGICS.items()}
 _ANY_MAGIC = re.compile(b"|".join(_SIGNALS))
 SUFFIX = ".wal"
 _NAME = re.compile(rf"(\d{{12}})-[0-9a-f]{{12}}{re.escape(SUFFIX)}")
+
+
+class LogInUse(DriftlineError):
+    """Another process writes to this log."""
 
 
 class Record(NamedTuple):
@@ -86,6 +93,7 @@ class WriteAheadLog:
         self.folder = folder
         self._reserve = reserve
         folder.mkdir(parents=True, exist_ok=True)
+        self._held: int | None = None
         self._file: int | None = None
         self._path: Path | None = None
         self._good = 0
@@ -97,6 +105,28 @@ class WriteAheadLog:
         for path in self._files():
             self._number = max(self._number, int(path.name.partition("-")[0]))
             self._size += path.stat().st_size
+
+    def hold(self) -> None:
+        """Keep other processes away until `release`: what one still writes, another would store and remove.
+
+        Raises:
+            LogInUse: another process holds it.
+        """
+        held = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(held)
+            raise LogInUse(
+                f"the log in {self.folder} is in use by another process", "stop that process, or use another --data"
+            ) from error
+        self._held = held
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     @property
     def size(self) -> int:

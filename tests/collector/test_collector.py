@@ -17,6 +17,7 @@ from otlp_requests import request, span
 
 from driftline.collector import Collector
 from driftline.collector.otlp import PROTOBUF, LogFull, ShuttingDown, framed
+from driftline.collector.wal import LogInUse
 
 Made = Callable[..., Collector]
 
@@ -313,6 +314,30 @@ def _frames(data: bytes) -> list[bytes]:
         found.append(data[:length])
         data = data[length:]
     return found
+
+
+def test_the_end_does_not_wait_for_a_store_that_is_away(tmp_path: Path, collector: Made) -> None:
+    """What is on disk is safe: the next process stores it."""
+    running = collector(FakeStore(lambda _batch, _token: ConnectionError("down")))
+    running.submit(b"left behind", 1)
+    ending = threading.Thread(target=running.stop, args=(3600,))
+    ending.start()
+    ending.join(60)
+    assert not ending.is_alive()
+    store = FakeStore()
+    assert collector(store).flush(60)
+    assert store.content == framed(b"left behind")
+
+
+def test_a_log_has_one_writer(tmp_path: Path, collector: Made) -> None:
+    """A second collector would store and remove what the first still writes; it is refused until the first ends."""
+    first = collector(FakeStore())
+    second = Collector(FakeStore(), tmp_path)
+    with pytest.raises(LogInUse, match="in use by another process"):
+        second.start()
+    first.stop(5)
+    second.start()
+    second.stop(5)
 
 
 def test_the_counters_are_json_after_a_refusal(collector: Made) -> None:

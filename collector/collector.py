@@ -14,10 +14,11 @@ from driftline.collector.dead_letters import DeadLetters
 from driftline.collector.drain import Drain
 from driftline.collector.nested import empty_references, flatten_nested
 from driftline.collector.otlp import SIGNALS, Accepted, LogFull, ShuttingDown, accept, framed, parse
+from driftline.collector.records import Record
 from driftline.collector.repeats import Repeats, digest
 from driftline.collector.sieve import SpanStore
 from driftline.collector.tally import Tally
-from driftline.collector.wal import Record, WriteAheadLog
+from driftline.collector.wal import WriteAheadLog
 
 _log = logging.getLogger("driftline.collector")
 

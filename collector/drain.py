@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from driftline.collector.dead_letters import DeadLetters
+from driftline.collector.records import Contents, Record
 from driftline.collector.repeats import Repeats, digest
 from driftline.collector.sieve import PATIENCE, Case, Sieve, SpanStore
 from driftline.collector.tally import Tally
-from driftline.collector.wal import Contents, Record, Segment, WriteAheadLog
+from driftline.collector.wal import Segment, WriteAheadLog
 
 _log = logging.getLogger("driftline.collector")
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from driftline.collector.wal import Record
+from driftline.collector.records import Record
 
 _CAPACITY = 65_536  # requests: minutes under the heaviest load, where exporters give up after one or two
 _SIZE = 16  # bytes of a digest

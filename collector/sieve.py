@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from driftline.collector.records import Record
 from driftline.collector.store.blame import blame
 from driftline.collector.store.errors import BatchRefused
-from driftline.collector.wal import Record
 
 PATIENCE = 4  # tries of a batch after which it is looked at more closely
 _STUBBORN = 3  # inserts that succeeded since its first failure: whatever the errors say, it may not be the store

@@ -12,8 +12,8 @@ from fake_store import FakeStore, refuse
 
 from driftline.collector import Collector
 from driftline.collector.otlp import LogFull, framed
+from driftline.collector.records import Record
 from driftline.collector.repeats import Repeats, digest
-from driftline.collector.wal import Record
 
 
 def running(folder: Path, store: FakeStore, **settings: int) -> Collector:

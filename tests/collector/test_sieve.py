@@ -12,9 +12,9 @@ from fake_store import FakeStore, refuse
 from driftline.collector import Collector, drain
 from driftline.collector.dead_letters import unframed
 from driftline.collector.otlp import framed
+from driftline.collector.records import Record
 from driftline.collector.sieve import Case, Sieve
 from driftline.collector.store.blame import Blame, blame
-from driftline.collector.wal import Record
 
 
 class Said(Exception):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from driftline.collector.wal import Record, WriteAheadLog, scan
+from driftline.collector.records import Record, scan
+from driftline.collector.wal import WriteAheadLog
 
 ONE, TWO, THREE = Record(b"first record", 1), Record(b"second", 2, "logs"), Record(b"the third one", 3)
 

@@ -41,10 +41,11 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Visit:
-    """Where a request is: its project, those its key reads, and whether it can sign out."""
+    """Where a request is: its project, those its key reads, whether it came with a key, and whether it can sign out."""
 
     project: str = DEFAULT
     projects: tuple[str, ...] = (DEFAULT,)
+    keyed: bool = False
     signed_in: bool = False
 
 
@@ -123,7 +124,7 @@ class Entry:
         state.update(
             store=project.store,
             stats=project.collector.stats,
-            visit=Visit(project.name, names, signed_in=bool(cookie) and not given),
+            visit=Visit(project.name, names, keyed=bool(key), signed_in=bool(cookie) and not given),
         )
         return None
 
@@ -174,6 +175,7 @@ def navigation(request: Request) -> Mapping[str, Any]:
     return {
         "project": here.project,
         "projects": [(name, f"{prefix_of(name)}/") for name in here.projects],
+        "keyed": here.keyed,
         "signed_in": here.signed_in,
     }
 

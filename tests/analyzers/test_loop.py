@@ -260,3 +260,37 @@ def test_the_thread_outlives_a_failure_and_ends_when_told(store: Store, monkeypa
     assert seen.wait(30)
     loop.stop()
     assert loop._thread is not None and not loop._thread.is_alive()
+
+
+def test_a_project_at_rest_is_left_alone(store: Store, clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is asked when something was stored, when something is due, and now and then; a failure is no look."""
+    stored, asked = [0], [0]
+    loop = AnalysisLoop(store, quiet=2.0, revisits=(), stored=lambda: stored[0])
+    run_once = loop.run_once
+
+    def counted(**how: Any) -> int:
+        asked[0] += 1
+        if asked[0] == 5:
+            raise ConnectionError("away")
+        return run_once(**how)
+
+    monkeypatch.setattr(loop, "run_once", counted)
+
+    def looks(times: int) -> int:
+        before = asked[0]
+        for _ in range(times):
+            loop._try_once()
+        return asked[0] - before
+
+    assert looks(5) == 1, "the first look"
+    _insert(store, _REPEATED.format(run="r1"))
+    stored[0] += 3
+    assert looks(5) == 1, "something was stored"
+    clock.now += 2.1
+    assert looks(5) == 1, "something is due"
+    assert _findings(store) != []
+    assert looks(5) == 0
+    clock.now += 31
+    assert looks(1) == 1, "others may write, too"
+    clock.now += 31
+    assert looks(3) == 2, "what failed is tried again"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.cookies import SimpleCookie
+from typing import Any
 
+import browser as headless
 import pytest
+from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
+from serving_apps import listening
 from two_projects import MINE, THEIRS, World, world
 
 from driftline.collector.access import make_key
@@ -187,3 +192,35 @@ def test_a_panel_that_loads_itself_is_led_to_the_form(browser: TestClient) -> No
     """htmx would show nothing of a 401."""
     answer = browser.get(f"/p/{MINE}/", headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, f"/sign-in?next=/p/{MINE}/")
+
+
+def test_a_real_browser_signs_in_and_follows_links_from_elsewhere(us: World) -> None:
+    """The form works under its content policy; a strict cookie survives a link from another site."""
+    program = headless.find()
+    if program is None:
+        assert os.environ.get("CI") != "true", "CI needs chromium for these tests"
+        pytest.skip("no chromium here")
+    with listening(us.web) as address, listening(elsewhere) as other, headless.Browser(program) as tab:
+        home = address.replace("127.0.0.1", "localhost")
+        goal = f"{home}/p/{MINE}/runs"
+        tab.open(goal)
+        tab.complaints.clear()  # 401 is what a browser complains of
+        tab.ask(f"document.querySelector('input[name=key]').value = '{us.keys[MINE, 'viewer']}'")
+        tab.ask("document.querySelector('form[action=\"/sign-in\"]').submit()")
+        tab.wait(f"location.href === '{goal}' && document.body?.textContent.includes('{us.markers[MINE]}')")
+        assert tab.ask("document.cookie") == ""
+        assert tab.complaints == []
+        tab.open(f"{other}/?{goal}")  # a page of 127.0.0.1, which is another site than localhost
+        tab.ask("document.querySelector('a').click()")
+        tab.wait(f"document.body?.textContent.includes('{us.markers[MINE]}')")
+        tab.ask("document.querySelector('form[action=\"/sign-out\"] button').click()")
+        tab.wait("location.pathname === '/sign-in'")
+        tab.open(goal)
+        assert "Sign in" in tab.ask("document.querySelector('h1').textContent")
+
+
+async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """A page of another site with a link to the address in its query."""
+    if scope["type"] == "http":
+        page = HTMLResponse(f'<a href="{scope["query_string"].decode()}">look</a>')
+        await page(scope, receive, send)

@@ -133,4 +133,4 @@ def _verdict(workflows: tuple[Workflow, ...], groups: tuple[Group, ...], ingest:
 
 def _endpoint(request: Request) -> str:
     """Where a program sends its spans to, as far as this server knows: the OTLP port of the same host."""
-    return f"http://{request.url.hostname or 'localhost'}:4318"
+    return f"{request.url.scheme}://{request.url.hostname or 'localhost'}:4318"

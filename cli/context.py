@@ -192,8 +192,13 @@ def reading(data: str, project: str | None = None) -> Iterator[Store]:
 def _with_key(data: str) -> str:
     """*data*, with the key in DRIFTLINE_KEY where it is a URL without a password."""
     key = os.environ.get("DRIFTLINE_KEY", "")
-    address = urlsplit(data) if is_url(data) else None
-    if not key or address is None or address.password:
+    if not key or not is_url(data):
+        return data
+    try:
+        address = urlsplit(data)
+    except ValueError:
+        return data  # whoever connects to it says what is wrong with it
+    if address.password:
         return data
     return address._replace(
         netloc=f"{address.username or 'key'}:{quote(key, safe='')}@{address.netloc.rpartition('@')[2]}"

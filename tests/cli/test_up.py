@@ -209,7 +209,7 @@ def test_senders_that_dawdle_are_told_to_come_back_when_the_server_ends(tmp_path
         for address, path in ((up.otlp, "/v1/traces"), (up.clickhouse, "/")):
             host, port = address.removeprefix("http://").split(":")
             sender = stack.enter_context(socket.create_connection((host, int(port))))
-            sender.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode())
+            sender.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf".encode())
             dawdling.append(sender)
         time.sleep(0.5)
         ended = up.stop()

@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= python3
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint bench crash format clean
+.PHONY: demo test lint bench crash fuzz format clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -26,6 +26,10 @@ bench: $(VENV)/installed ## ratios against baselines measured in the same run
 
 crash: $(VENV)/installed ## 200 servers killed at random moments, and what is left of what they acknowledged
 	$(BIN)/python tests/support/crashing.py $(ARGS)
+
+fuzz: $(VENV)/installed ## ten minutes of inputs that a fuzzer makes, on the OTLP receiver and into the engine
+	$(BIN)/python tests/support/fuzzing.py build/fuzz/otlp -max_total_time=600 $(ARGS)
+	$(BIN)/python tests/support/fuzzing.py --store build/fuzz/otlp
 
 format: $(VENV)/installed ## let ruff lay out and mend what it can
 	$(BIN)/ruff format .

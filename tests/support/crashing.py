@@ -5,7 +5,7 @@
 Senders behave as exporters do: a request that was not acknowledged is sent again, the same bytes, to the next process.
 So every span of every request must be in the end in each table behind the inbox exactly once: counted as rows on disk,
 without FINAL, which would hide a second copy. Run as a program it prints what was killed and what was found, and ends
-with 1 if a span is lost, a row is there twice, or a start was not clean.
+with 1 if a span or a log record is lost, a row is there twice, or a start was not clean.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from command import Up, begin, free_ports
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from otlp_requests import request, span
 
 from driftline.collector.store import open_store
 
 SENDERS = 4
-TABLES = (("otel_traces", "SpanId"), ("steps", "span_id"), ("memory_ops", "span_id"))
+TABLES = {
+    "traces": (("otel_traces", "SpanId"), ("steps", "span_id"), ("memory_ops", "span_id")),
+    "logs": (("otel_logs", "SpanId"),),
+}
 _MEMORY = {"gen_ai.operation.name": "read_memory", "gen_ai.memory.store.id": "notes", "driftline.memory.keys": ["a"]}
 _HINDERED = Path(__file__).with_name("hindered_server.py")
 
@@ -61,7 +65,7 @@ class Tally:
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kills.items())
         return (
-            f"kills {self.total} ({kinds}); spans acknowledged {self.acknowledged:,}, "
+            f"kills {self.total} ({kinds}); spans and log records acknowledged {self.acknowledged:,}, "
             f"found {self.found:,}, lost {self.lost}, rows twice {self.duplicated}; unclean starts {len(self.unclean)}"
         )
 
@@ -70,7 +74,7 @@ class Senders:
     """Exporters: each keeps a request until it is acknowledged, whoever runs at the address then."""
 
     def __init__(self, seed: int) -> None:
-        self.acknowledged: set[str] = set()
+        self.acknowledged: dict[str, set[str]] = {"traces": set(), "logs": set()}
         self._address = ""
         self._ended = False
         self._changed = threading.Condition()
@@ -98,17 +102,17 @@ class Senders:
     def _run(self, chance: random.Random) -> None:
         while not self._ended:
             numbers = [os.urandom(8) for _ in range(chance.choice((1, 5, 5, 40)))]
-            body = request(*(span("read", _MEMORY, trace=os.urandom(16), number=n) for n in numbers), scope="driftline")
-            self._deliver(body.SerializeToString())
+            signal = chance.choice(("traces", "traces", "traces", "logs"))
+            self._deliver((_logs if signal == "logs" else _spans)(numbers), signal)
             with self._changed:
-                self.acknowledged.update(number.hex() for number in numbers)
+                self.acknowledged[signal].update(number.hex() for number in numbers)
 
-    def _deliver(self, body: bytes) -> None:
+    def _deliver(self, body: bytes, signal: str) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._address, 120)
                 address = self._address
-            post = urllib.request.Request(f"{address}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+            post = urllib.request.Request(f"{address}/v1/{signal}", body, {"Content-Type": "application/x-protobuf"})
             try:
                 with urllib.request.urlopen(post, timeout=30) as answer:
                     assert answer.status == 200
@@ -179,17 +183,17 @@ class Crashing:
 
     def _count(self, up: Up) -> None:
         drained(up)
-        acknowledged = self._senders.acknowledged
-        self.tally.acknowledged += len(acknowledged)
-        found: set[str] = set()
         with open_store(up.clickhouse, create=False) as store:
-            for table, column in TABLES:
-                rows = store.rows(f"SELECT {column} AS id, count() AS copies FROM {table} GROUP BY id")
-                copies = {row["id"]: row["copies"] for row in rows}
-                found |= set(copies)
-                self.tally.lost += len(acknowledged - set(copies))
-                self.tally.duplicated += sum(count - 1 for count in copies.values())
-        self.tally.found += len(found)
+            for signal, acknowledged in self._senders.acknowledged.items():
+                found: set[str] = set()
+                for table, column in TABLES[signal]:
+                    rows = store.rows(f"SELECT {column} AS id, count() AS copies FROM {table} GROUP BY id")
+                    copies = {row["id"]: row["copies"] for row in rows}
+                    found |= set(copies)
+                    self.tally.lost += len(acknowledged - set(copies))
+                    self.tally.duplicated += sum(count - 1 for count in copies.values())
+                self.tally.acknowledged += len(acknowledged)
+                self.tally.found += len(found)
         ended = up.stop()
         self._look(ended.err)
         if ended.code:
@@ -208,6 +212,21 @@ def crash(kills: int, seed: int, *, say: bool = False) -> Tally:
             if say:
                 print(crashing.tally, flush=True)
         raise AssertionError("a cycle ended")
+
+
+def _spans(numbers: list[bytes]) -> bytes:
+    """A request of one span a number, each in a trace of its own."""
+    spans = (span("read", _MEMORY, trace=os.urandom(16), number=number) for number in numbers)
+    return request(*spans, scope="driftline").SerializeToString()
+
+
+def _logs(numbers: list[bytes]) -> bytes:
+    """A request of one log record a number, about spans that nobody sends."""
+    found = ExportLogsServiceRequest()
+    records = found.resource_logs.add().scope_logs.add().log_records
+    for number in numbers:
+        records.add(time_unix_nano=10**18, trace_id=os.urandom(16), span_id=number, severity_text="INFO")
+    return found.SerializeToString()
 
 
 def drained(up: Up) -> None:

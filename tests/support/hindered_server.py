@@ -15,7 +15,7 @@ import driftline.collector.store as stores
 from driftline.cli import main
 from driftline.collector.wal import Segment, WriteAheadLog
 
-TABLES = ("otel_traces", "steps", "memory_ops")
+TABLES = ("otel_traces", "steps", "memory_ops", "otel_logs")
 _open = stores.open_store
 _forget = WriteAheadLog.forget
 

@@ -71,8 +71,10 @@ def serving(
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.cli.listening import listening
     from driftline.cli.listening_grpc import chosen_port, listening_grpc
+    from driftline.cli.operations import served_operations
     from driftline.collector import Collector
     from driftline.collector.access import AccessFile
+    from driftline.collector.control import controlled
     from driftline.collector.door import Door
     from driftline.collector.projects import Projects
     from driftline.collector.store import open_store
@@ -122,6 +124,9 @@ def serving(
             listening(host, list(zip(apps, (otlp_port, web_port, clickhouse_port), strict=False)), **entrance.uvicorn())
         )
         stack.enter_context(listening_grpc(collector, door, host, grpc_port, entrance))
+        control = stack.enter_context(controlled(folder))
+        for name, operation in served_operations(projects, folder).items():
+            control.register(name, operation)
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loops["default"], server)

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from driftline.collector.store.views import install_view
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
     from typing_extensions import Self
 
@@ -36,6 +37,8 @@ _READ_SETTINGS = {
 }
 
 _HOLDER = re.compile(rb"PID: (\d+)")  # as ClickHouse writes into the file it locks
+
+_PIECE = 2**20  # bytes of a result read at once
 
 _WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the call returns
 
@@ -130,6 +133,28 @@ class Store:
         if frame.height:
             with self._client() as client:
                 client.insert_arrow(table, frame.to_arrow(), settings=_WRITE_SETTINGS)
+
+    def stream(
+        self, sql: str, fmt: str, params: Params | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Iterator[bytes]:
+        """Run a SELECT; its result in ClickHouse's format *fmt*, piece by piece."""
+        with self._client() as client:
+            found: Any = client.raw_stream(sql, parameters=dict(params or {}), settings=dict(settings or {}), fmt=fmt)
+            try:
+                while piece := found.read(_PIECE):
+                    yield piece
+            finally:
+                found.close()
+
+    def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
+        """Run a SELECT; its result as an Arrow table."""
+        with self._client() as client:
+            return client.query_arrow(sql, parameters=dict(params or {}), settings=_READ_SETTINGS)
+
+    def insert_stream(self, table: str, fmt: str, pieces: Iterable[bytes]) -> None:
+        """Insert what *pieces* are together in ClickHouse's format *fmt*."""
+        with self._client() as client:
+            client.raw_insert(table, insert_block=iter(pieces), fmt=fmt, settings=_WRITE_SETTINGS)  # type: ignore[arg-type]
 
     def insert_requests(self, framed: bytes, token: str, signal: str = "traces") -> None:
         """Insert length-delimited OTLP requests of one signal, whole or not at all.

@@ -96,6 +96,17 @@ def insert_settings(message: str = "Request", *, embedded: bool) -> dict[str, An
     }
 
 
+def export_statement() -> str:
+    """The statement that turns stored spans into OTLP requests, with attributes as text."""
+    attributes = "Array(Tuple(key String, value Tuple(string_value String)))"
+    return read_sql(__package__, "sql/export_otlp.sql").replace("$attributes", attributes)
+
+
+def export_settings(*, embedded: bool) -> dict[str, Any]:
+    """Settings under which FORMAT Protobuf writes length-delimited trace requests."""
+    return _schema_as_file("Request") if embedded else _schema_as_text("Request")
+
+
 def _schema_as_file(message: str) -> dict[str, Any]:
     # From text the embedded engine would write the schema into a folder `__cache__` in the current directory.
     return {"format_schema": f"{files(__package__) / 'otlp.proto'}:{message}"}

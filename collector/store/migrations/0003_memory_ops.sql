@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS memory_ops
     watermark String CODEC(ZSTD(1)),
     started_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     row_version UInt32,
+    ingested_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
     INDEX started_minmax started_at TYPE minmax GRANULARITY 1,
     INDEX key_bloom (store, key) TYPE bloom_filter(0.01) GRANULARITY 1
 )

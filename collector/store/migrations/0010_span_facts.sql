@@ -11,6 +11,11 @@ CREATE TABLE IF NOT EXISTS span_facts
     finish_reasons Array(String) CODEC(ZSTD(1)),
     tokens_input Nullable(Int64),
     tokens_output Nullable(Int64),
+    args_digest String CODEC(ZSTD(1)),
+    args_state LowCardinality(String),
+    result_digest String CODEC(ZSTD(1)),
+    result_empty Nullable(Bool),
+    ingested_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
     INDEX logged_minmax logged_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree

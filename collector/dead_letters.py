@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,8 +58,10 @@ class DeadLetters:
 
     def newest(self) -> str:
         """The name of the batch set aside last, "" when there is none."""
-        found = self.letters()
-        return found[-1].name if found else ""
+        with suppress(OSError):  # one that is discarded meanwhile
+            notes = [(path.stat().st_mtime, path.stem) for path in self.folder.glob("*.json")]
+            return max(notes)[1] if notes else ""
+        return ""
 
     def keep(self, token: str, requests: Sequence[bytes], reason: str, kind: str, signal: str = "traces") -> None:
         """Set *requests* of the batch *token* aside. Keeping the same again changes nothing."""

@@ -25,6 +25,8 @@ def test_a_letter_says_what_it_is(dead: DeadLetters) -> None:
     """Kind, signal, number of requests, size and reason; oldest first."""
     dead.keep("t1", [framed(SENT), framed(b"x")], "cannot parse", "refused")
     dead.keep("t2-logs", [b"torn"], "checksum", "damaged", "logs")
+    os.utime(dead.folder / "t1.refused.json", (1, 1))
+    assert dead.newest() == "t2-logs.damaged"
     first, second = dead.letters()
     assert (first.name, first.kind, first.signal, first.requests) == ("t1.refused", "refused", "traces", 2)
     assert (first.reason, first.size) == ("cannot parse", len(framed(SENT)) + 2)

@@ -134,7 +134,7 @@ def _dialect_sql() -> str:
 
 def _expand_calls(text: str) -> str:
     """Replace `$name(argument)` by the SQL of the value rule of that name; arguments may nest parentheses."""
-    while match := re.search(r"\$(clean|removed|list|unwrapped|digest|truncated|scrubbed_inside)\(", text):
+    while match := re.search(r"\$(clean|removed|list|unwrapped|digest|truncated|scrubbed_inside|silent|reasons)\(", text):
         start = match.end()
         depth, end = 1, start
         while depth:
@@ -196,6 +196,20 @@ _IS_TRUNCATED = (
     f"+ (NOT isValidJSON(§)) * ({_cut_inside('{', '}')} + {_cut_inside('[', ']')} + startsWith(§, '\"') "
     f"+ (lengthUTF8(§) IN {_LIMITS})) > 0)"
 )
+# Whether a model's messages, as OpenTelemetry writes them, say nothing: no part but blank text and reasoning. NULL where
+# that cannot be told: they are no list, cut short, or of another form.
+_SAYS = (
+    "(NOT startsWith(m, '{') OR NOT (JSONHas(m, 'parts') OR JSONHas(m, 'content')) OR JSONLength(m, 'tool_calls') > 0 "
+    "OR match(JSONExtractString(m, 'content'), '\\\\S') "
+    "OR arrayExists(p -> multiIf(JSONExtractString(p, 'type') IN ('reasoning', 'thinking'), 0, "
+    "JSONExtractString(p, 'type') = 'text', "
+    "match(concat(JSONExtractString(p, 'content'), JSONExtractString(p, 'text')), '\\\\S'), 1), "
+    "arrayConcat(JSONExtractArrayRaw(m, 'parts'), JSONExtractArrayRaw(m, 'content'))))"
+)
+_SILENT = (
+    "arrayMap(t -> if(startsWith(trimLeft(t), '[') AND isValidJSON(t), "
+    f"NOT arrayExists(m -> {_SAYS}, JSONExtractArrayRaw(t)), NULL), [§])[1]"
+)
 _RULES = {
     "clean": f"if({_IS_REMOVED}, '', §)",
     "removed": _IS_REMOVED,
@@ -205,5 +219,7 @@ _RULES = {
     "1 + (startsWith(trimLeft(§), '\"') AND match(JSONExtractString(§), '^\\\\s*[{\\\\[]'))]",
     "digest": _DIGEST,
     "truncated": _IS_TRUNCATED,
+    "silent": _SILENT,
+    "reasons": "arrayFilter(r -> r != '', arrayMap(m -> JSONExtractString(m, 'finish_reason'), JSONExtractArrayRaw(§)))",
     "scrubbed_inside": f"multiSearchAny(§, {[_SCRUBBED_PREFIX, *_REMOVED]!r})",
 }

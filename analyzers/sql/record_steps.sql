@@ -1,5 +1,6 @@
 -- The spans of chosen traces in canonical terms, times as nanoseconds. {wanted}: trace ids; empty = all in scope.
--- What only log records say of a span completes it: a reason for its failure, why a model stopped, tokens.
+-- What only log records say of a span completes it: a reason for its failure, why a model stopped,
+-- tokens, what a tool was given and gave.
 SELECT
     trace_id, span_id, parent_id, run_id AS said_run, run_parent_id, conversation_id, workflow, service, service_version,
     instance, host,
@@ -10,7 +11,14 @@ SELECT
     if(error_type = '' AND status = 'error', logged_error, error_type) AS error_type,
     agent AS said_agent, agent_instance AS said_instance, variant, step_name,
     seq, seq_end, uow AS said_uow, uow_atomic, outcome, expects,
-    tool, tool_call_id, call_id, args_digest, args_state, result_digest, result_empty, result_error,
+    tool, tool_call_id, call_id,
+    if(kind = 'tool' AND said.args_state = 'missing' AND logged_args_state != '', logged_args, said.args_digest)
+        AS args_digest,
+    if(kind = 'tool' AND said.args_state = 'missing' AND logged_args_state != '', logged_args_state, said.args_state)
+        AS args_state,
+    if(kind = 'tool' AND said.result_digest = '', logged_result, said.result_digest) AS result_digest,
+    if(kind IN ('tool', 'agent'), coalesce(said.result_empty, logged_empty), said.result_empty) AS result_empty,
+    result_error,
     attempt, attempt_max, attempt_reason, pending, replayed,
     effect, effect_idempotent, effect_key, effect_targets, effect_outcome, effect_compensates, used,
     model,

@@ -44,7 +44,7 @@ WHERE kind = 'llm' AND arrayExists(
     finish_reasons)
 UNION DISTINCT
 SELECT of_trace AS trace_id FROM $span_facts
-WHERE arrayExists(
+WHERE logged_empty OR arrayExists(
     reason -> match(reason, '(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete'),
     logged_reasons)
 UNION DISTINCT

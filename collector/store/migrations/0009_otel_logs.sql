@@ -21,8 +21,10 @@ CREATE TABLE IF NOT EXISTS otel_logs
     LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     EventName LowCardinality(String) CODEC(ZSTD(1)),
     DroppedAttributes UInt32 DEFAULT 0 CODEC(ZSTD(1)),
-    RecordHash UInt64 DEFAULT sipHash64(ServiceName, SeverityNumber, EventName, Body, mapKeys(LogAttributes),
-        mapValues(LogAttributes), ScopeName, mapValues(ResourceAttributes)) CODEC(ZSTD(1)),
+    RecordHash UInt64 DEFAULT sipHash64(ServiceName, SeverityNumber, SeverityText, EventName, Body,
+        mapKeys(LogAttributes), mapValues(LogAttributes), TraceFlags, DroppedAttributes, ScopeName, ScopeVersion,
+        mapKeys(ScopeAttributes), mapValues(ScopeAttributes), mapKeys(ResourceAttributes),
+        mapValues(ResourceAttributes)) CODEC(ZSTD(1)),
     IngestedAt DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
     INDEX timestamp_minmax Timestamp TYPE minmax GRANULARITY 1
 )

@@ -25,6 +25,7 @@ _log = logging.getLogger("driftline.access")
 UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE = 16, 7, 14  # google.rpc.Code
 _OWNER = "driftline_owner_"
 _SESSION = re.compile(r"driftline_session_([a-z0-9]{10})_(\d{1,12})_([0-9a-f]{64})")
+_KEY_HEADERS = (b"x-driftline-key", b"x-api-key", b"x-clickhouse-key")
 _SESSION_SECONDS = 7 * 86_400
 _SAYS = {"write": "sends spans", "read": "reads"}
 
@@ -228,7 +229,7 @@ def _seal(access: Access, key: Key, until: int) -> str:
 
 
 def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The key a request brings: `Authorization: Bearer KEY`, the password of `Basic`, or `X-ClickHouse-Key`."""
+    """The key a request brings: `Authorization: Bearer KEY`, the password of `Basic`, or a header of `_KEY_HEADERS`."""
     said = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
     scheme, _, rest = said.get(b"authorization", "").partition(" ")
     if scheme.lower() == "bearer":
@@ -241,4 +242,4 @@ def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         return password or user or None
     if scheme:
         return rest.strip() or scheme  # `authorization=KEY`, as some exporters are configured
-    return said.get(b"x-clickhouse-key") or None
+    return next((said[name] for name in _KEY_HEADERS if said.get(name)), None)

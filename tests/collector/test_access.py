@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from driftline.collector.access import Access, AccessFile, AccessUnreadable, UnusableName, check_project_name, make_key
+from driftline.collector.door import key_in
 from driftline.collector.quotas import Quotas
 
 
@@ -49,6 +50,20 @@ def test_the_key_itself_is_kept_nowhere(tmp_path: Path) -> None:
     assert secret.rpartition("_")[2] not in text
     assert key.digest in text
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        (b"Authorization", b"Bearer KEY", "KEY"), (b"authorization", b"bearer  KEY ", "KEY"),
+        (b"authorization", b"Basic dXNlcjpLRVk=", "KEY"), (b"authorization", b"KEY", "KEY"),
+        (b"X-Driftline-Key", b"KEY", "KEY"), (b"x-api-key", b"KEY", "KEY"), (b"X-ClickHouse-Key", b"KEY", "KEY"),
+        (b"authorization", b"Basic :", ":"), (b"x-api-key", b"", None), (b"cookie", b"KEY", None),
+    ],
+)  # fmt: skip
+def test_where_a_request_brings_its_key(name: bytes, value: bytes, key: str | None) -> None:
+    """In a header of either protocol."""
+    assert key_in([(b"host", b"x"), (name, value)]) == key
 
 
 def test_keys_are_long_and_never_the_same() -> None:

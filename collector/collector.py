@@ -98,12 +98,13 @@ class Collector:
         """
         self._tally.count(received=1)
         kind = SIGNALS[signal]
-        request = parse(body, content_type, kind)
+        notes: list[str] = []
+        request = parse(body, content_type, kind, notes)
         request.DiscardUnknownFields()  # what a newer protocol adds, ClickHouse's reader need not know
         wire = request.SerializeToString()
         emptied = empty_references(request, wire)
         changed = flatten_nested(request, wire) or emptied > 0
-        accepted = accept(request, kind, emptied)
+        accepted = accept(request, kind, emptied, notes)
         if accepted.items:
             changed = changed or accepted.changed
             self.submit(accepted.request.SerializeToString() if changed else wire, accepted.items, signal)

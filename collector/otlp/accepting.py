@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,15 +24,20 @@ class Accepted:
     changed: bool
 
 
-def accept(request: Request, signal: Signal = TRACES, emptied: int = 0) -> Accepted:
-    """Leave out what cannot be stored; keep the rest. *emptied*: values that were found to mean nothing, to be told."""
+def accept(request: Request, signal: Signal = TRACES, emptied: int = 0, notes: Sequence[str] = ()) -> Accepted:
+    """Leave out what cannot be stored; keep the rest.
+
+    *emptied*: values that were found to mean nothing; told, as *notes* are.
+    """
     if signal is METRICS:
         return _refuse_points(request)
     accepted = _accept_records(request) if signal is LOGS else _accept_spans(request)
-    if not emptied:
-        return accepted
-    warning = f"{emptied} values refer to a table of strings, which {signal.name} do not have; they are kept empty"
-    return replace(accepted, reason="; ".join(filter(None, (accepted.reason, warning))))
+    told = [accepted.reason] if accepted.reason else []
+    if emptied:
+        told.append(
+            f"{emptied} values refer to a table of strings, which {signal.name} do not have; they are kept empty"
+        )
+    return replace(accepted, reason="; ".join([*told, *notes]))
 
 
 def _accept_spans(request: Request) -> Accepted:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 
 from driftline.collector.otlp.errors import UnreadableBody, UnsupportedEncoding
+from driftline.collector.otlp.mending import mend_json, mend_protobuf
 from driftline.collector.otlp.signals import TRACES, Request, Signal, camel
 
 PROTOBUF = "application/x-protobuf"
@@ -23,8 +24,8 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def parse(body: bytes, content_type: str, signal: Signal = TRACES) -> Request:
-    """Read a body of the given content type.
+def parse(body: bytes, content_type: str, signal: Signal = TRACES, notes: list[str] | None = None) -> Request:
+    """Read a body of the given content type. What had to be mended is told in *notes*.
 
     Raises:
         UnsupportedEncoding: the type is neither protobuf nor JSON.
@@ -32,31 +33,47 @@ def parse(body: bytes, content_type: str, signal: Signal = TRACES) -> Request:
     """
     kind = media_type(content_type)
     if kind == PROTOBUF:
-        try:
-            return signal.request.FromString(body)
-        except DecodeError as error:
-            raise UnreadableBody(
-                f"the body ({len(body)} bytes) is not an OTLP {signal.noun} request in protobuf", "is it cut short?"
-            ) from error
+        return _from_protobuf(body, signal, notes)
     if kind == JSON:
-        return parse_json(body, signal)
+        return parse_json(body, signal, notes)
     raise UnsupportedEncoding(f"content type {content_type[:100]!r} is not supported", f"use {PROTOBUF} or {JSON}")
 
 
-def parse_json(body: bytes | str, signal: Signal = TRACES) -> Request:
+def _from_protobuf(body: bytes, signal: Signal, notes: list[str] | None) -> Request:
+    try:
+        return signal.request.FromString(body)
+    except DecodeError as refusal:
+        error = refusal
+    mended, texts = mend_protobuf(body, signal.request.DESCRIPTOR)
+    try:
+        if texts:
+            request = signal.request.FromString(mended)
+            _note(notes, texts, 0)
+            return request
+    except DecodeError:
+        pass
+    raise UnreadableBody(
+        f"the body ({len(body)} bytes) is not an OTLP {signal.noun} request in protobuf", "is it cut short?"
+    ) from error
+
+
+def parse_json(body: bytes | str, signal: Signal = TRACES, notes: list[str] | None = None) -> Request:
     """Read an OTLP/JSON request (ids in hex of any case, enums as numbers, unknown members ignored).
 
     Raises:
         UnreadableBody: not JSON, or not a request of that signal.
     """
     try:
-        data = json.loads(body)
+        try:
+            data = json.loads(body)
+        except UnicodeDecodeError:
+            data = json.loads(bytes(body).decode("utf-8", "surrogateescape"))  # type: ignore[arg-type]  # text is not decoded
     except (ValueError, RecursionError) as error:
         raise UnreadableBody(f"the body is not valid JSON: {error}", "send one OTLP/JSON request") from error
-    return request_from(data, signal)
+    return request_from(data, signal, notes)
 
 
-def request_from(data: Any, signal: Signal = TRACES) -> Request:
+def request_from(data: Any, signal: Signal = TRACES, notes: list[str] | None = None) -> Request:
     """As `parse_json`, for JSON already read. *data* is changed.
 
     Raises:
@@ -68,10 +85,12 @@ def request_from(data: Any, signal: Signal = TRACES) -> Request:
         _mend(data, signal)
         try:
             request = _message(data, signal)
-        except ParseError:
-            if not _widen(data):
+        except (ParseError, ValueError):  # ValueError: what protobuf makes of half a character
+            data, texts, numbers = mend_json(data)
+            if not texts + numbers:
                 raise
             request = _message(data, signal)
+            _note(notes, texts, numbers)
     except (ParseError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, SystemError) as error:
         # SystemError: what protobuf makes of a member whose name is a lone surrogate.
         raise UnreadableBody(
@@ -80,23 +99,16 @@ def request_from(data: Any, signal: Signal = TRACES) -> Request:
     return request
 
 
+def _note(notes: list[str] | None, texts: int, numbers: int) -> None:
+    if notes is not None:
+        notes += [f"{texts} texts were not Unicode; U+FFFD stands where they were not"] if texts else []
+        notes += [f"{numbers} integers did not fit 64 bits and became doubles"] if numbers else []
+
+
 def _message(data: dict[str, Any], signal: Signal) -> Request:
     request = signal.request()
     ParseDict(data, request, ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
     return request
-
-
-def _widen(data: Any) -> int:
-    """Make integers beyond 64 bits the doubles they were; how many. JavaScript's SDK sends 1e300 as an `intValue`."""
-    if isinstance(data, list):
-        return sum(_widen(item) for item in data)
-    if not isinstance(data, dict):
-        return 0
-    number, found = data.get("intValue"), 0
-    if isinstance(number, (int, float)) and not isinstance(number, bool) and not -(2**63) <= number < 2**63:
-        data["doubleValue"] = float(data.pop("intValue"))
-        found = 1
-    return found + sum(_widen(item) for item in data.values())
 
 
 def _mend(data: dict[str, Any], signal: Signal) -> None:

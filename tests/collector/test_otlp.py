@@ -92,7 +92,7 @@ NO_REQUESTS: list[str] = [
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": 12}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": ["x"]}]}]}]}',
-    '{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "\\ud800"}]}]}]}',
+    '{"resourceSpans": [{"scopeSpans": [{"spans": [{"\\ud800": 1}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "-1"}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": 1e30}]}]}]}',
     '{"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": "a", "value": "bare"}]}]}]}]}',

@@ -5,12 +5,15 @@ Bodies pass through as bytes: they are read once, where those of OTLP/HTTP are.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
@@ -25,10 +28,22 @@ if TYPE_CHECKING:
     from driftline.collector.collector import Collector
     from driftline.collector.door import Door
 
-_AT_ONCE = 64  # requests that wait for the disk together; they share its fsync
+_AT_ONCE = 64  # requests that are read or wait for the disk together; they share its fsync
+_ARRIVING = 1024  # requests that may be on their way at once; those of slow clients hold no thread
+_SILENCE = 30.0  # seconds that a request may take to arrive
 _GRACE = 5.0  # seconds for requests under way when the server ends
 _COME_BACK = 2.0  # seconds after which a sender may try again
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class TooManyAtOnce(otlp.RefusedRequest):
+    """More requests arrive than we follow."""
+
+    http, code = 503, otlp.UNAVAILABLE
+
+
+class NeverSent(otlp.RefusedRequest):
+    """A call without a request, or one that did not arrive in time."""
 
 
 class PortNotOpened(DriftlineError):
@@ -52,14 +67,37 @@ def receiving(
     Raises:
         PortNotOpened: somebody else has it.
     """
-    server = grpc.server(
-        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="driftline-grpc"),
-        handlers=[_Export(collector, door, max_body)],
+    with _event_loop() as loop, ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="driftline-grpc") as pool:
+        exports = _Exports(collector, door, max_body, pool)
+        server, port = asyncio.run_coroutine_threadsafe(_started(exports, address, tls), loop).result()
+        try:
+            yield port
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(_GRACE), loop).result()
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="driftline-grpc", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _started(exports: _Exports, address: str, tls: tuple[bytes, bytes] | None) -> tuple[Any, int]:
+    """A server on *address*, and its port."""
+    server = grpc.aio.server(
+        handlers=[exports],
         options=[
-            ("grpc.max_receive_message_length", max_body),
+            ("grpc.max_receive_message_length", exports.max_body),
             ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a share of the load
         ],
-        maximum_concurrent_rpcs=8 * _AT_ONCE,
     )
     try:
         if tls:
@@ -72,19 +110,23 @@ def receiving(
             f"the gRPC receiver cannot listen on {address}: {str(error).splitlines()[0]}",
             "stop what listens there, or choose another port with --grpc-port",
         ) from error
-    server.start()
-    try:
-        yield port
-    finally:
-        server.stop(_GRACE).wait()
+    await server.start()
+    return server, port
 
 
-class _Export(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
-    """Finds the handler of a method by its name; what we do not know the server answers with UNIMPLEMENTED."""
+class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
+    """The Export methods; what we do not know the server answers with UNIMPLEMENTED.
 
-    def __init__(self, collector: Collector, door: Door | None, max_body: int) -> None:
+    On the wire a call of one request is a stream of one: taken as that, a stranger is turned away before his request is
+    read, and one that comes slowly is waited for without a thread.
+    """
+
+    def __init__(self, collector: Collector, door: Door | None, max_body: int, pool: ThreadPoolExecutor) -> None:
+        self.max_body = max_body
+        self._collector, self._door, self._pool = collector, door, pool
+        self._arriving = 0
         self._methods = {
-            f"/{signal.service}/Export": grpc.unary_unary_rpc_method_handler(_Taker(signal, collector, door, max_body))
+            f"/{signal.service}/Export": grpc.stream_unary_rpc_method_handler(self._taker(signal))
             for signal in otlp.SIGNALS.values()
         }
 
@@ -92,38 +134,58 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no ty
         """The handler of one call, if we have it."""
         return self._methods.get(handler_call_details.method)
 
+    def _taker(self, signal: otlp.Signal) -> Any:
+        async def export(requests: Any, context: Any) -> bytes:
+            try:
+                accepted = await self._take(signal, requests, context)
+            except otlp.RefusedRequest as error:
+                if (error.http != 503 or isinstance(error, TooManyAtOnce)) and not isinstance(error, AtTheDoor):
+                    self._collector.refuse(type(error).__name__)  # collector and door count their own
+                await _refuse(error, context)
+            return otlp.response(signal, accepted.rejected, accepted.reason)
 
-class _Taker:
-    """Takes requests of one signal."""
+        return export
 
-    def __init__(self, signal: otlp.Signal, collector: Collector, door: Door | None, max_body: int) -> None:
-        self._signal, self._collector, self._door, self._max_body = signal, collector, door, max_body
+    async def _take(self, signal: otlp.Signal, requests: Any, context: Any) -> otlp.Accepted:
+        key = self._look(context.invocation_metadata())
+        body = await self._arrived(requests)
 
-    def __call__(self, body: bytes, context: Any) -> bytes:
-        try:
-            accepted = self._take(body, context)
-        except otlp.RefusedRequest as error:
-            if error.http != 503 and not isinstance(error, AtTheDoor):  # collector and door count their own
-                self._collector.refuse(type(error).__name__)
-            _refuse(error, context)
-        return otlp.response(self._signal, accepted.rejected, accepted.reason)
+        def work() -> otlp.Accepted:
+            if len(body) > self.max_body:
+                raise otlp.BodyTooLarge(f"the body is larger than {self.max_body // 2**20} MiB", "send smaller batches")
+            taker = self._door.enter(key, len(body)) if self._door else self._collector
+            return taker.receive(body, otlp.PROTOBUF, signal.name)
 
-    def _take(self, body: bytes, context: Any) -> otlp.Accepted:
-        taker = self._collector
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _look(self, metadata: Any) -> str | None:
+        """The key that a call brings, if it may go on."""
+        headers = [
+            (name.encode(), value if isinstance(value, bytes) else value.encode("latin-1", "replace"))
+            for name, value in metadata or ()
+        ]
+        key = key_in(headers)
         if self._door:
-            headers = [
-                (name.encode(), value if isinstance(value, bytes) else value.encode("latin-1", "replace"))
-                for name, value in context.invocation_metadata()
-            ]
-            key = key_in(headers)
             look_for_proxy(self._door, {name for name, _ in headers}, key)
-            taker = self._door.enter(key, len(body))
-        if len(body) > self._max_body:
-            raise otlp.BodyTooLarge(f"the body is larger than {self._max_body // 2**20} MiB", "send smaller batches")
-        return taker.receive(body, otlp.PROTOBUF, self._signal.name)
+            self._door.check(key, "write")
+        return key
+
+    async def _arrived(self, requests: Any) -> bytes:
+        if self._arriving >= _ARRIVING:
+            raise TooManyAtOnce("too many requests arrive at once", "retry later")
+        self._arriving += 1
+        try:
+            body: bytes = await asyncio.wait_for(anext(aiter(requests)), _SILENCE)
+        except StopAsyncIteration:
+            raise NeverSent("the call holds no request", "send one Export request") from None
+        except (asyncio.TimeoutError, TimeoutError):
+            raise NeverSent(f"the request did not arrive within {_SILENCE:.0f} s", "send it faster") from None
+        finally:
+            self._arriving -= 1
+        return body
 
 
-def _refuse(error: otlp.RefusedRequest, context: Any) -> NoReturn:
+async def _refuse(error: otlp.RefusedRequest, context: Any) -> NoReturn:
     """End the call as OTLP wants it: when to come back stands in two places, as clients look in either."""
     message = otlp.told(error)
     details: list[Any] = []
@@ -143,5 +205,5 @@ def _refuse(error: otlp.RefusedRequest, context: Any) -> NoReturn:
             status.details.append(packed)
         trailers.append(("grpc-status-details-bin", status.SerializeToString()))
     context.set_trailing_metadata(tuple(trailers))
-    context.abort(_CODES[error.code], message)
+    await context.abort(_CODES[error.code], message)
     raise AssertionError("abort does not return")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from fake_store import FakeStore
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -23,7 +26,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from otlp_requests import request, span
 
-from driftline.collector import Collector
+from driftline.collector import Collector, grpc_receiver
+from driftline.collector.door import KeyNeeded
 from driftline.collector.grpc_receiver import PortNotOpened, receiving
 from driftline.collector.otlp import framed
 
@@ -173,3 +177,112 @@ def test_an_exporter_told_to_wait_comes_back(served: Served) -> None:
     assert refusals == ["log full"]
     assert served.collector.flush(10)
     assert b"patient" in served.store.content
+
+
+# -- clients as they are
+
+
+def slow_call(served: Served, until: threading.Event) -> Any:
+    """A call whose request comes when *until* is set."""
+
+    def requests() -> Iterator[bytes]:
+        until.wait(60)
+        yield SENT.SerializeToString()
+
+    return served.channel.stream_unary(TRACES).future(requests(), timeout=60)
+
+
+def test_slow_clients_delay_nobody(served: Served) -> None:
+    """More of them than there are threads; they are answered when they come to an end."""
+    come = threading.Event()
+    slow = [slow_call(served, come) for _ in range(100)]
+    assert served.call(SENT.SerializeToString()) == b""
+    assert not any(call.done() for call in slow)
+    come.set()
+    assert [call.result() for call in slow] == [b""] * 100
+
+
+def test_a_request_that_never_comes_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is waited for without end, and a call may not be empty."""
+    monkeypatch.setattr(grpc_receiver, "_SILENCE", 0.2)
+    with pytest.raises(grpc.RpcError) as silent:
+        slow_call(served, threading.Event()).result()
+    with pytest.raises(grpc.RpcError) as empty:
+        served.channel.stream_unary(TRACES)(iter(()), timeout=20)
+    assert silent.value.code() is empty.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert served.collector.stats()["refused"] == {"NeverSent": 2}
+
+
+def test_more_than_can_be_followed_come_back_later(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """UNAVAILABLE and when; never RESOURCE_EXHAUSTED, after which a client may throw its spans away."""
+    monkeypatch.setattr(grpc_receiver, "_ARRIVING", 0)
+    error = refused(served, SENT.SerializeToString())
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert trailer(error, "google.rpc.retryinfo-bin") is not None
+    assert served.collector.stats()["refused"] == {"TooManyAtOnce": 1}
+
+
+def test_a_stranger_is_turned_away_before_his_request_is_read(tmp_path: Path) -> None:
+    """However long he takes to send it."""
+
+    class Locked:
+        keyless = False
+
+        def check(self, key: str | None, right: str) -> None:
+            if key != "KEY":
+                raise KeyNeeded("a key is needed", "send one")
+
+        def enter(self, _key: str | None, _size: int) -> Collector:
+            return collector
+
+    collector = Collector(FakeStore(), tmp_path)
+    collector.start()
+    door: Any = Locked()
+    with receiving(collector, "127.0.0.1:0", door=door) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        never = threading.Event()
+        with pytest.raises(grpc.RpcError) as error:
+            channel.stream_unary(TRACES)(iter(lambda: never.wait(60), True), timeout=20)
+        never.set()
+        assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        for header in (("authorization", "Bearer KEY"), ("x-driftline-key", "KEY"), ("x-api-key", "KEY")):
+            answer = channel.unary_unary(TRACES)(SENT.SerializeToString(), timeout=20, metadata=[header])
+            assert answer == b""
+    collector.stop(5)
+
+
+def test_a_request_under_way_is_finished_when_the_server_ends(tmp_path: Path) -> None:
+    """What comes behind it is told to come back."""
+    collector = Collector(FakeStore(), tmp_path)
+    collector.start()
+    come = threading.Event()
+    with contextlib.ExitStack() as ending:
+        port = ending.enter_context(receiving(collector, "127.0.0.1:0"))
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        channel.unary_unary(TRACES)(b"", timeout=20)
+
+        def requests() -> Iterator[bytes]:
+            come.wait(60)
+            yield SENT.SerializeToString()
+
+        call = channel.stream_unary(TRACES).future(requests(), timeout=60)
+        threading.Timer(0.3, come.set).start()
+        ending.close()
+        assert call.result() == b""
+        with pytest.raises(grpc.RpcError) as error:
+            channel.unary_unary(TRACES)(b"", timeout=5)
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        channel.close()
+    collector.stop(5)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    body=st.one_of(st.binary(max_size=100), st.integers(0, 200).map(lambda cut: SENT.SerializeToString()[:cut])),
+    method=st.sampled_from([TRACES, LOGS, METRICS]),
+)
+def test_no_request_is_a_fault_of_the_server(served: Served, body: bytes, method: str) -> None:
+    """OK or INVALID_ARGUMENT, whatever the bytes."""
+    try:
+        served.call(body, method)
+    except grpc.RpcError as error:
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]

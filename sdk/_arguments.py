@@ -22,15 +22,29 @@ def arguments_of(function: Any) -> Reader | None:
     parameters = list(signature.parameters.values())
     if any(parameter.kind not in _SIMPLE for parameter in parameters):
         return functools.partial(_bound, signature)
-    own = 1 if parameters and parameters[0].name in ("self", "cls") else 0
-    names = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD][own:]
-    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    return Named(parameters)
 
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+
+class Named:
+    """Reads the arguments of a function all of whose parameters have names."""
+
+    def __init__(self, parameters: list[inspect.Parameter]) -> None:
+        self.own = 1 if parameters and parameters[0].name in ("self", "cls") else 0
+        self.names = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD][self.own :]
+        self.every = [p.name for p in parameters][self.own :]
+        self.defaults: dict[str, Any] = {
+            p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty
+        }
+        # Whether no default can change from one call to the next.
+        self.settled = all(type(value) in (str, int, float, bool, type(None)) for value in self.defaults.values())
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return self.of(args[self.own :], kwargs)
+
+    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """As a call, of *args* without `self`."""
         # A call that does not fit the signature raises by itself; what is read of it then does not matter.
-        return {**defaults, **dict(zip(names, args[own:], strict=False)), **kwargs}
-
-    return read
+        return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
 def _of_partial(function: functools.partial[Any]) -> Reader | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Errors = type[BaseException] | tuple[type[BaseException], ...]
-_KEY = otel_context.create_key("driftline.attempt")
+KEY = otel_context.create_key("driftline.attempt")
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Attempt:
         return {key: value for key, value in found.items() if value is not None}
 
     def __enter__(self) -> Self:
-        self._token = otel_context.attach(otel_context.set_value(_KEY, self))
+        self._token = otel_context.attach(otel_context.set_value(KEY, self))
         return self
 
     def __exit__(
@@ -86,13 +86,13 @@ class Attempt:
 
 def current_attempt(context: Context) -> Attempt | None:
     """The attempt that a call begun in *context* is."""
-    found = context.get(_KEY)
+    found = context.get(KEY)
     return found if isinstance(found, Attempt) else None
 
 
 def outside_attempt(context: Context) -> Context:
     """*context* for the inside of a call: what happens there is not itself the retried call."""
-    return otel_context.set_value(_KEY, None, context) if context.get(_KEY) is not None else context
+    return otel_context.set_value(KEY, None, context) if context.get(KEY) is not None else context
 
 
 def attempt(number: int, *, call_id: str, max: int | None = None, reason: str = "") -> Attempt:  # noqa: A002

@@ -9,12 +9,13 @@ from typing import Any
 from opentelemetry.context import Context
 
 from driftline import attributes as at
-from driftline._arguments import Reader, arguments_of
+from driftline._arguments import Named, Reader, arguments_of
 from driftline._attempts import current_attempt, outside_attempt
 from driftline._guard import guarded
 from driftline._handles import ToolHandle
 from driftline._operation import NOTHING, Call, Operation
 from driftline._payload import captured_arguments, captured_result, safe_digest, safe_value, texts
+from driftline._quick import Quick
 from driftline.errors import Refused
 
 Texts = str | Iterable[str]
@@ -55,6 +56,14 @@ class Effect(Operation[ToolHandle]):
     def decorates(self, function: Callable[..., Any]) -> None:
         """Learn how to read the arguments of *function*."""
         self._read = arguments_of(function)
+
+    def quick(self) -> Quick | None:
+        """The quick way to trace the decorated function; None where each call asks for more."""
+        read = self._read
+        if not isinstance(read, Named) or not read.settled or self._key is not None or self._targets is not None:
+            return None
+        outcomes = ("applied", "unknown") if self._writes else None
+        return Quick(self.name, self.kind, self._identity, self._rest, read, outcomes)
 
     def inside(self, context: Context) -> Context:
         """What a call does inside is not itself the retried call."""

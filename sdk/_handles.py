@@ -15,6 +15,7 @@ from driftline._guard import guarded, strict, warn_once
 from driftline._payload import safe_text, safe_value, say_arguments, say_result, text_of, texts
 
 if TYPE_CHECKING:
+    from driftline._direct import DirectTracer
     from driftline._operation import Operation
 
 OUTCOMES = ("complete", "partial", "failed", "cancelled")
@@ -28,6 +29,7 @@ class Handle:
     def __init__(self, operation: Operation[Any]) -> None:
         self._operation = operation
         self.span: trace.Span = trace.INVALID_SPAN
+        self._direct: DirectTracer | None = None
         self._context: Context | None = None
         self._life = ""
         self._first: Mapping[str, Any] = {}

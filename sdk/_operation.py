@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import CodeType, TracebackType
-from typing import Any, Generic, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -22,6 +22,9 @@ from driftline._handles import Handle
 from driftline._payload import safe_text, safe_value, text_of
 from driftline._process import instance_id, tick
 from driftline._settings import settings
+
+if TYPE_CHECKING:
+    from driftline._quick import Quick
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _H = TypeVar("_H", bound=Handle)
@@ -83,6 +86,10 @@ class Operation(Generic[_H]):
 
     def decorates(self, function: Callable[..., Any]) -> None:
         """Prepare for calls of *function*; called on the copy made for it."""
+
+    def quick(self) -> Quick | None:
+        """A cheaper way to trace calls of the decorated function, where there is one."""
+        return None
 
     def begin(self, base: Context, call: Call | None) -> Mapping[str, Any]:  # noqa: ARG002
         """Attributes that depend on the moment, and on the arguments of a decorated function's *call*."""
@@ -153,12 +160,8 @@ class Operation(Generic[_H]):
                 **moment,
             }
             first[at.SEQ] = tick()
-            handle.span = span = settings.get_tracer().start_span(
-                self.name, context, self.kind, first, self.links() or None
-            )
+            handle.span = span = self._new_span(handle, context, first)
             handle._life = instance_id()
-            if settings.unusual_sampler:
-                span.set_attributes(first)
             context = trace.set_span_in_context(span, self.inside(context))
             handle._context = context
             if self.announces and settings.exporting:
@@ -179,17 +182,35 @@ class Operation(Generic[_H]):
         span = handle.span
         try:
             if error is not None and not isinstance(error, GeneratorExit):
-                _record(span, error)
+                record(span, error)
             late = self.finish(handle, error, result)
         except Exception as failure:  # noqa: BLE001
             swallow("describing the end of a span", failure)
         finally:
             handle._ended = True
             late[at.SEQ_END] = tick()
-            with guarded("ending a span"):
-                span.set_attributes(late)
-            with guarded("ending a span"):
-                span.end()
+            direct = handle._direct
+            if direct is not None:
+                with guarded("ending a span"):
+                    direct.end(span, late)
+            else:
+                with guarded("ending a span"):
+                    span.set_attributes(late)
+                with guarded("ending a span"):
+                    span.end()
+
+    def _new_span(self, handle: _H, context: Context, first: Mapping[str, Any]) -> trace.Span:
+        links = self.links()
+        direct = settings.get_direct()
+        if direct is not None:
+            made = direct.start(self.name, context, self.kind, first, links)
+            if made is not None:
+                handle._direct = direct
+                return made
+        span = settings.get_tracer().start_span(self.name, context, self.kind, first, links or None)
+        if settings.unusual_sampler:
+            span.set_attributes(first)
+        return span
 
     def _pop(self) -> tuple[_H, Any]:
         """The entry this exit belongs to: of several at once, in threads or tasks, the one whose span is current."""
@@ -201,7 +222,8 @@ class Operation(Generic[_H]):
         return self._open.pop()
 
 
-def _record(span: trace.Span, error: BaseException) -> None:
+def record(span: trace.Span, error: BaseException) -> None:
+    """Say on *span* that it failed with *error*."""
     kind, text = type(error).__qualname__, safe_text(described(error))
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"))
     span.set_attribute(at.ERROR_TYPE, kind)

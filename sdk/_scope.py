@@ -16,7 +16,7 @@ from driftline import attributes as at
 from driftline._settings import settings
 
 # Kept in the Context, not in a variable of ours: it follows whatever carries OpenTelemetry's own context.
-_KEY = otel_context.create_key("driftline.scope")
+KEY = otel_context.create_key("driftline.scope")
 
 
 def _working_folder() -> str:
@@ -37,7 +37,7 @@ def enter(base: Context, added: Mapping[str, str]) -> Context:
     if not added:
         return base
     context = base
-    outer: dict[str, str] = dict(context.get(_KEY) or {})  # type: ignore[call-overload]
+    outer: dict[str, str] = dict(context.get(KEY) or {})  # type: ignore[call-overload]
     if at.RUN_ID in added:
         context = baggage.set_baggage(at.RUN_ID, added[at.RUN_ID], context)
         outer.pop(at.AGENT, None)
@@ -45,20 +45,23 @@ def enter(base: Context, added: Mapping[str, str]) -> Context:
     if at.AGENT in added:
         outer.pop(at.AGENT_INSTANCE, None)
     members = {key: value for key, value in added.items() if key != at.RUN_ID}
-    return otel_context.set_value(_KEY, {**outer, **members}, context)
+    return otel_context.set_value(KEY, {**outer, **members}, context)
 
 
 def inherited(context: Context) -> dict[str, Any]:
     """The scope's attributes, for any span begun in *context*; what a span says itself goes over them."""
+    return members(current_run(context), settings.variant, context.get(KEY))
+
+
+def members(run: object, variant: str, scope: Any) -> dict[str, Any]:
+    """The attributes of a scope, from its parts."""
     found: dict[str, Any] = {}
-    run = current_run(context)
-    if run:
+    if run and isinstance(run, str):
         found[at.RUN_ID] = run
-    if settings.variant:
-        found[at.VARIANT] = settings.variant
-    scope = context.get(_KEY)
+    if variant:
+        found[at.VARIANT] = variant
     if scope:
-        found.update(scope)  # type: ignore[call-overload]
+        found.update(scope)
     return found
 
 

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from driftline._version import VERSION
 
 if TYPE_CHECKING:
+    from driftline._direct import DirectTracer
     from driftline._export import Exporting
 
 Capture = Literal["off", "digests", "full"]
@@ -27,6 +28,10 @@ class Settings:
     variant: str = ""
     exporting: Exporting | None = None
     tracer: trace.Tracer | None = None
+    direct: DirectTracer | None = None
+    """Stands in for `tracer`, at less cost; None where it cannot."""
+    looked_at: trace.Tracer | None = None
+    """The tracer that `direct` stands in for, or cannot stand in for."""
     unusual_sampler: bool = True
     """Not one of OpenTelemetry's own: it may drop the attributes that a span begins with."""
 
@@ -41,6 +46,20 @@ class Settings:
             self.unusual_sampler = type(getattr(provider, "sampler", None)).__module__ != own
             self.tracer = tracer
         return self.tracer
+
+    def get_direct(self) -> DirectTracer | None:
+        """What makes spans directly, if nothing speaks against it now; see `_direct`."""
+        direct, tracer = self.direct, self.tracer
+        if tracer is None:
+            tracer = self.get_tracer()
+        if tracer is not self.looked_at or (direct is not None and not direct.steady()):
+            if tracer is not self.tracer:  # without `init`, the program may set its provider at any time
+                return None
+            from driftline._direct import direct_tracer
+
+            direct = self.direct = direct_tracer(tracer)
+            self.looked_at = tracer
+        return direct
 
 
 settings = Settings(enabled=os.environ.get("DRIFTLINE_DISABLED", "").lower() not in ("1", "true"))

@@ -7,6 +7,7 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
+from driftline import _direct_span as direct_span
 from driftline import attributes as at
 
 
@@ -58,4 +59,4 @@ class PendingCopy(SpanCopy):
 
 def with_resource(span: ReadableSpan, resource: Resource) -> ReadableSpan:
     """*span* as if its provider had *resource*."""
-    return SpanCopy(span, resource=resource)
+    return direct_span.with_resource(span, resource) or SpanCopy(span, resource=resource)

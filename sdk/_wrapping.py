@@ -32,10 +32,20 @@ def wrap(operation: Operation[Any], function: Any) -> Any:
 
 
 def _plain(traced: Operation[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    quick = traced.quick()
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not settings.enabled:
             return function(*args, **kwargs)
+        if quick is not None and (begun := quick.begin(args, kwargs)) is not None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                quick.end(begun, error)
+                raise
+            quick.end(begun, None, result)
+            return result
         handle, context = traced.start(None, Call(args, kwargs))
         token = otel_context.attach(context) if context is not None else None
         try:
@@ -52,8 +62,20 @@ def _plain(traced: Operation[Any], function: Callable[..., Any]) -> Callable[...
 
 
 def _coroutine(traced: Operation[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    quick = traced.quick()
+
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
+        if not settings.enabled:
+            return await function(*args, **kwargs)
+        if quick is not None and (begun := quick.begin(args, kwargs)) is not None:
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                quick.end(begun, error)
+                raise
+            quick.end(begun, None, result)
+            return result
         handle, context = traced.start(None, Call(args, kwargs))
         token = otel_context.attach(context) if context is not None else None
         try:

@@ -48,16 +48,17 @@ def digest(value: Any) -> str:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         # Text that has no canonical value (NaN in it, say) stands for itself.
         with contextlib.suppress(ValueError, RecursionError):
-            return _sha256(canonical_json(json.loads(value)))
-    return _sha256(canonical_json(value))
+            return sha256(canonical_json(json.loads(value)))
+    return sha256(canonical_json(value))
 
 
-def _sha256(text: str) -> str:
+def sha256(text: str) -> str:
+    """The digest of a canonical form."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _write(value: Any, depth: int) -> str:
-    exact = _EXACTLY.get(type(value))
+    exact = EXACTLY.get(type(value))
     if exact is not None:
         return exact(value)
     if isinstance(value, Enum):
@@ -123,7 +124,7 @@ def _key(key: Any) -> str:
     raise NotCanonical(f"a member is named by a {type(key).__qualname__}")
 
 
-_text = json.JSONEncoder(ensure_ascii=False).encode
+_text: Callable[[str], str] = json.encoder.encode_basestring
 
 
 def _integer(value: int) -> str:
@@ -160,7 +161,7 @@ def _number(value: float) -> str:
 
 
 # By type, as nearly every value is of one of these; their subclasses are asked for one by one.
-_EXACTLY: dict[type, Callable[[Any], str]] = {
+EXACTLY: dict[type, Callable[[Any], str]] = {
     str: _text,
     int: _integer,
     float: _number,

@@ -79,7 +79,8 @@ def test_what_was_acknowledged_before_a_crash_is_stored_in_its_project(base: Sto
 
     first = Projects(base, tmp_path, access, deaf)
     first.get("one").collector.receive(BODY, PROTOBUF)
-    # The process is killed here: nothing is closed, the log stays.
+    for project in first.opened():
+        project.collector.stop(0.1)  # nothing was stored; the log stays, as after a kill
     assert list((tmp_path / "projects" / "one" / "log").iterdir())
     second = Projects(base, tmp_path, access, begin)
     second.start()
@@ -90,8 +91,6 @@ def test_what_was_acknowledged_before_a_crash_is_stored_in_its_project(base: Sto
         assert base.value("SELECT count() FROM steps FINAL WHERE name = 'kept'") == 0
     finally:
         second.stop()
-        for project in first.opened():
-            project.collector.stop(0.1)
 
 
 def test_one_that_cannot_be_opened_stops_nobody(base: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -147,6 +146,28 @@ def test_deleted_is_deleted(base: Store, tmp_path: Path) -> None:
     finally:
         again.stop()
     delete_data(base, tmp_path, "one", access)  # twice changes nothing
+
+
+def test_the_name_of_a_deleted_one_may_be_used_again(base: Store, tmp_path: Path) -> None:
+    """By a new project, in which nothing of the old one is left."""
+    access = named(tmp_path, "one")
+    projects = Projects(base, tmp_path, access, begin)
+    try:
+        old = projects.get("one")
+        old.collector.receive(BODY, PROTOBUF)
+        with access.changing() as found:
+            access.write(without_project(found, "one"))
+        projects._follow()
+        with access.changing() as found:
+            access.write(replace(found, projects=("one",)))
+        new = projects.get("one")
+        assert new.collector is not old.collector
+        assert new.store.value("SELECT count() FROM steps") == 0
+        new.collector.receive(BODY, PROTOBUF)
+        assert new.collector.flush()
+        assert new.store.value("SELECT count() FROM steps FINAL") == 1
+    finally:
+        projects.stop()
 
 
 def test_keys_go_with_their_project(tmp_path: Path) -> None:

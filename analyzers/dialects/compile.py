@@ -10,10 +10,12 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from driftline.analyzers.dialects.redacting import redacted_field, redacted_view
 from driftline.analyzers.dialects.table import Key, load_dialects
 from driftline.collector.store import read_sql
 
 if TYPE_CHECKING:
+    from driftline.collector.redaction import Redaction
     from driftline.collector.store import Store
 
 # Values that stand for "somebody removed it": never equal to anything, not even to each other.
@@ -27,18 +29,21 @@ _RESULT_FIELDS = ("tool_result",)
 def install_views(store: Store) -> bool:
     """Put the compiled views into *store*; true if they changed. Call before anything is inserted."""
     changed = False
-    for name, statement in compile_views().items():
+    for name, statement in compile_views(store.redaction()).items():
         changed |= store.install_view(name, statement)
     return changed
 
 
-def compile_views() -> dict[str, str]:
-    """The DDL of the views, by name."""
-    return {
-        "canonical_steps": _compile("steps.sql"),
-        "canonical_memory_ops": _compile("memory_ops.sql"),
-        "canonical_span_facts": _compile("span_facts.sql"),
+def compile_views(redaction: Redaction | None = None) -> dict[str, str]:
+    """The DDL of the views, by name; of those of a store that redacts, if there is any *redaction*."""
+    files = {
+        "canonical_steps": "steps.sql",
+        "canonical_memory_ops": "memory_ops.sql",
+        "canonical_span_facts": "span_facts.sql",
     }
+    if not redaction:
+        return {name: _compile(file, None) for name, file in files.items()}
+    return {name: redacted_view(name, _compile(file, redaction), redaction) for name, file in files.items()}
 
 
 def digest_of(text: str) -> str:
@@ -46,14 +51,14 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _compile(file: str) -> str:
+def _compile(file: str, redaction: Redaction | None) -> str:
     template = read_sql(__package__ or "", file)
     keys = _keys_by_field()
     wanted = re.findall(r"\$field\((\w+)\)", template)
     slots = _number({a for name in wanted for key in keys.get(name, ()) for a in _attributes(key)})
     text = template
     for name in sorted(set(wanted)):
-        text = text.replace(f"$field({name})", _field_sql(name, keys, slots))
+        text = text.replace(f"$field({name})", _field_sql(name, keys, slots, redaction))
     text = _expand_calls(text)
     return (
         text.replace("$slots", f"arrayMap(k -> transform(k, {_list(slots)}, {list(slots.values())}, 0), keys)")
@@ -82,10 +87,14 @@ def _number(attributes: set[str]) -> dict[str, int]:
     return {attribute: number for number, attribute in enumerate(sorted(attributes), start=1)}
 
 
-def _field_sql(name: str, keys: dict[str, list[Key]], slots: dict[str, int]) -> str:
+def _field_sql(
+    name: str, keys: dict[str, list[Key]], slots: dict[str, int], redaction: Redaction | None
+) -> str:
     if name not in keys:
         raise ValueError(f"a view asks for field {name!r}, which no dialect file names")
     candidates = [_key_sql(key, slots) for key in keys[name]]
+    if redaction:
+        candidates = [redacted_field(key, sql, redaction) for key, sql in zip(keys[name], candidates, strict=True)]
     if len(candidates) == 1:
         return candidates[0]
     return f"arrayFirst(x -> x != '', [{', '.join(candidates)}])"
@@ -134,7 +143,7 @@ def _dialect_sql() -> str:
 
 def _expand_calls(text: str) -> str:
     """Replace `$name(argument)` by the SQL of the value rule of that name; arguments may nest parentheses."""
-    while match := re.search(r"\$(clean|removed|list|unwrapped|digest|truncated|scrubbed_inside|silent|reasons)\(", text):
+    while match := re.search(rf"\$({'|'.join(_RULES)})\(", text):
         start = match.end()
         depth, end = 1, start
         while depth:
@@ -196,8 +205,8 @@ _IS_TRUNCATED = (
     f"+ (NOT isValidJSON(§)) * ({_cut_inside('{', '}')} + {_cut_inside('[', ']')} + startsWith(§, '\"') "
     f"+ (lengthUTF8(§) IN {_LIMITS})) > 0)"
 )
-# Whether a model's messages, as OpenTelemetry writes them, say nothing: no part but blank text and reasoning. NULL where
-# that cannot be told: they are no list, cut short, or of another form.
+# Whether a model's messages, as OpenTelemetry writes them, say nothing: no part but blank text and reasoning. NULL
+# where that cannot be told: they are no list, cut short, or of another form.
 _SAYS = (
     "(NOT startsWith(m, '{') OR NOT (JSONHas(m, 'parts') OR JSONHas(m, 'content')) OR JSONLength(m, 'tool_calls') > 0 "
     "OR match(JSONExtractString(m, 'content'), '\\\\S') "
@@ -220,6 +229,7 @@ _RULES = {
     "digest": _DIGEST,
     "truncated": _IS_TRUNCATED,
     "silent": _SILENT,
-    "reasons": "arrayFilter(r -> r != '', arrayMap(m -> JSONExtractString(m, 'finish_reason'), JSONExtractArrayRaw(§)))",
+    "reasons": "arrayFilter(r -> r != '', "
+    "arrayMap(m -> JSONExtractString(m, 'finish_reason'), JSONExtractArrayRaw(§)))",
     "scrubbed_inside": f"multiSearchAny(§, {[_SCRUBBED_PREFIX, *_REMOVED]!r})",
 }

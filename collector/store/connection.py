@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from typing_extensions import Self
 
+    from driftline.collector.redaction import Redaction
+
 Params = Mapping[str, Any]
 
 _log = logging.getLogger("driftline.store")
@@ -43,21 +45,25 @@ _PIECE = 2**20  # bytes of a result read at once
 _WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the call returns
 
 
-def open_store(location: str | Path, *, create: bool = True, project: str = "default") -> Store:
+def open_store(
+    location: str | Path, *, create: bool = True, project: str = "default", redaction: Redaction | None = None
+) -> Store:
     """Open the store at *location*: a folder (embedded engine) or an ``http(s)://user:password@host/database`` URL.
 
     With *create* the schema is brought up to date; without it the store must exist and is only read. A *project* other
-    than `default` has a database beside the one that *location* leads to.
+    than `default` has a database beside the one that *location* leads to. *redaction*: what is to be taken from all
+    that comes in from now on; None: what the store was told before.
 
     Raises:
         StoreInUse: another process has the folder open.
         StoreNotFound: *create* is false and there is no store.
         StoreUnreachable: the server does not answer or refuses the user.
         StoreFromNewerVersion: the schema is newer than this driftline.
+        RedactionKeyMissing: views that redact must be made anew, and the key is not here.
     """
     text = str(location)
     if text.startswith(("http://", "https://")):
-        store = Store(text)
+        store = Store(text, redaction)
     else:
         folder = Path(text).expanduser().resolve()
         if not create and not (folder / "store").is_dir():
@@ -67,7 +73,7 @@ def open_store(location: str | Path, *, create: bool = True, project: str = "def
             )
         (folder / "store").mkdir(parents=True, exist_ok=True)
         refuse_if_held(folder)
-        store = Store(f"chdb://{folder / 'store'}")
+        store = Store(f"chdb://{folder / 'store'}", redaction, folder)
     if project != "default":
         try:
             return open_project(store, project, create=create)
@@ -90,8 +96,15 @@ class Store:
     Safe to use from many threads: each call has a handle to itself, so a long query blocks no other.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(
+        self, dsn: str, told: Redaction | None = None, folder: Path | None = None, project: str = "default"
+    ) -> None:
+        """*told*: the redaction that its opener wants; *folder*: where the key may lie."""
         self.dsn = dsn
+        self.project = project
+        self.told = told
+        self.folder = folder
+        self._redaction: Redaction | None = None
         self.embedded = dsn.startswith("chdb:")
         self._idle: deque[Client] = deque()
         self._closed = False
@@ -177,6 +190,15 @@ class Store:
                     f"ClickHouse refused batch {token}: {error}", "the batch is kept in the dead-letter folder"
                 ) from error
             raise
+
+    def redaction(self) -> Redaction:
+        """What is taken from all that comes in, before it is stored."""
+        if self._redaction is None:
+            from driftline.collector.redaction import settle
+
+            told = self.told.of_project(self.project) if self.told is not None else None
+            self._redaction = settle(self, told, self.folder)
+        return self._redaction
 
     def install_view(self, name: str, statement: str) -> bool:
         """Create the generated view *name*, replacing one of another text; true if it changed (see views.py)."""

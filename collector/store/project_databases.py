@@ -40,7 +40,7 @@ def open_project(base: Store, project: str, *, create: bool = True) -> Store:
         base.command(f"CREATE DATABASE IF NOT EXISTS `{name}`")
     elif not base.value("SELECT count() FROM system.databases WHERE name = {name:String}", {"name": name}):
         raise StoreNotFound(f"there is no project {project} here", "`driftline projects list` names those there are")
-    store = Store(_with_database(base.dsn, name))
+    store = Store(_with_database(base.dsn, name), base.told, base.folder, project)
     try:
         if create:
             migrations.migrate(store)

@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from driftline.collector.redaction_sql import KEY
+
 if TYPE_CHECKING:
     from driftline.collector.store.connection import Store
 
 
 def install_view(store: Store, name: str, statement: str) -> bool:
     """Create the view (or inbox table) *name* by *statement*, replacing one of another text; true if it changed."""
-    text_hash = hashlib.sha256(statement.encode()).hexdigest()[:32]
+    said = statement + store.redaction().key_id if KEY in statement else statement  # another key, another view
+    text_hash = hashlib.sha256(said.encode()).hexdigest()[:32]
     installed = store.value(
         "SELECT argMax(text_hash, installed_at) FROM installed_views WHERE name = {name:String}", {"name": name}
     )
     if installed == text_hash and store.value(f"EXISTS TABLE {name}"):
         return False
+    statement = store.redaction().rendered(statement, store)
     store.command(f"DROP TABLE IF EXISTS {name}")
     store.command(statement)
     store.insert_rows("installed_views", ["name", "text_hash"], [[name, text_hash]])

@@ -233,13 +233,14 @@ def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     said = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
     scheme, _, rest = said.get(b"authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return rest.strip() or None
+        return rest.strip() or scheme  # a variable that was not set is no key, and not nothing either
     if scheme.lower() == "basic":
         try:
             user, _, password = base64.b64decode(rest, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            return rest or None  # no key, and not nothing either
-        return password or user or None
+            return rest or scheme
+        # A user without a password is what ClickHouse clients say when nobody told them any.
+        return password or (user if user.startswith("driftline_") else None)
     if scheme:
         return rest.strip() or scheme  # `authorization=KEY`, as some exporters are configured
     return next((said[name] for name in _KEY_HEADERS if said.get(name)), None)

@@ -46,6 +46,14 @@ def test_this_machine_needs_no_key(us: World) -> None:
         assert ask(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
+def test_an_empty_key_is_not_no_key(us: World) -> None:
+    """`Bearer $KEY` with KEY not set must not land in `default`; a user without a password is no key at all."""
+    assert [send(us, Authorization=said) for said in ("Bearer", "Bearer ", "Basic !", "Token")] == [401] * 4
+    for auth, answer in (("default", 200), (us.keys[MINE, "viewer"], 200), ("driftline_viewer_x", 401)):
+        assert local(us.interface).post("/", content="SELECT 1", auth=(auth, "")).status_code == answer
+    assert local(us.interface).post("/", content="SELECT 1", headers={"X-ClickHouse-User": "default"}).text == "1\n"
+
+
 def test_named_projects_are_entered_with_a_key(us: World) -> None:
     """On this machine, too."""
     assert local(us.web).get(f"/p/{MINE}/runs.json").status_code == 401

@@ -72,6 +72,12 @@ class AnalysisLoop:
         if self._thread:
             self._thread.join()
 
+    def backlog(self) -> tuple[int, float]:
+        """How many traces wait to be judged, and for how many seconds the one that is most overdue does."""
+        now = time.monotonic()
+        overdue = [now - times[0] for times in list(self._due.values()) if times and times[0] <= now]
+        return len(overdue), max(overdue, default=0.0)
+
     def run_once(self, *, ignore_quiet: bool = False) -> int:
         """Judge every run that is due (with *ignore_quiet*, every changed one now); the number of traces judged."""
         now = time.monotonic()

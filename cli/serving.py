@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from driftline.cli.context import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from driftline.analyzers.loop import AnalysisLoop
     from driftline.collector import Collector
     from driftline.collector.door import Door
+    from driftline.collector.metrics import Watch
+    from driftline.collector.projects import Projects
     from driftline.collector.store import Store
 
 
@@ -119,7 +122,7 @@ def serving(
             owner=door.owner,
             store=clickhouse or "",
         )
-        apps = _apps(store, collector, door, entrance.names)
+        apps = _apps(store, collector, door, entrance.names, _watch(projects, loops, door, folder))
         stack.enter_context(
             listening(host, list(zip(apps, (otlp_port, web_port, clickhouse_port), strict=False)), **entrance.uvicorn())
         )
@@ -147,7 +150,21 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _apps(store: Store, collector: Collector, door: Door, names: tuple[str, ...]) -> Iterator[Any]:
+def _watch(projects: Projects, loops: dict[str, AnalysisLoop], door: Door, folder: Path) -> Watch:
+    """What `/metrics` and `/readyz` of this server look at."""
+    from driftline.collector.metrics import Watch, Watched
+
+    def gauges(name: str) -> dict[str, float]:
+        traces, lag = loops[name].backlog()
+        return {"analysis_due_traces": traces, "analysis_lag_seconds": lag}
+
+    def watched() -> list[Watched]:
+        return [Watched(one.name, one.collector, partial(gauges, one.name)) for one in projects.opened()]
+
+    return Watch(watched, door.stats, folder)
+
+
+def _apps(store: Store, collector: Collector, door: Door, names: tuple[str, ...], watch: Watch) -> Iterator[Any]:
     """The receiver, the pages, and the ClickHouse interface to an embedded store, each behind its front."""
     from driftline.collector import create_receiver
     from driftline.collector.app import otlp_answer
@@ -155,7 +172,9 @@ def _apps(store: Store, collector: Collector, door: Door, names: tuple[str, ...]
     from driftline.collector.store.http_interface import create_interface
     from driftline.web import create_app
 
-    yield Front(create_receiver(collector, door), door, answer=otlp_answer, right=receiver_right, names=names)
+    yield Front(
+        create_receiver(collector, door, watch=watch), door, answer=otlp_answer, right=receiver_right, names=names
+    )
     yield Front(create_app(store, stats=collector.stats, door=door), door, answer=plain_answer, names=names)
     if store.embedded:
         yield Front(create_interface(store, door), door, answer=plain_answer, names=names)

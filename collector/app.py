@@ -9,17 +9,24 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from driftline.collector import otlp
 from driftline.collector.collector import Collector
 from driftline.collector.door import AtTheDoor, Door, key_in
 from driftline.collector.front import refusal_headers
+from driftline.collector.metrics import Watch, Watched
+from driftline.collector.probes import probe_routes
 
 
-def create_receiver(collector: Collector, door: Door | None = None, *, max_body: int = otlp.MAX_BODY) -> Starlette:
-    """The ASGI app that feeds *collector*, or, with a *door*, that of the project which a request's key opens."""
+def create_receiver(
+    collector: Collector, door: Door | None = None, *, max_body: int = otlp.MAX_BODY, watch: Watch | None = None
+) -> Starlette:
+    """The ASGI app that feeds *collector*, or, with a *door*, that of the project which a request's key opens.
+
+    *watch*: what `/metrics` and `/readyz` look at; by default *collector* alone.
+    """
     signals = {signal.path: signal for signal in otlp.SIGNALS.values()}
 
     async def export(request: Request) -> Response:
@@ -38,20 +45,10 @@ def create_receiver(collector: Collector, door: Door | None = None, *, max_body:
         answer, kind = otlp.success(content_type, accepted.rejected, accepted.reason, signal)
         return Response(answer, media_type=kind)
 
-    async def healthy(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def ready(_: Request) -> Response:
-        stats = collector.stats()
-        # Probes bring no key: where keys are demanded they hear yes or no.
-        told = stats if door is None or door.keyless else {"status": "troubled" if stats["trouble"] else "ok"}
-        return JSONResponse(told, 503 if stats["trouble"] else 200)
-
     return Starlette(
         routes=[
             *(Route(path, export, methods=["POST"]) for path in signals),
-            Route("/healthz", healthy),
-            Route("/readyz", ready),
+            *probe_routes(collector, door, watch or Watch(lambda: [Watched("default", collector)])),
         ],
         exception_handlers={HTTPException: _misdirected},
     )

@@ -18,6 +18,7 @@ from driftline.collector.records import Record
 from driftline.collector.repeats import Repeats, digest
 from driftline.collector.sieve import SpanStore
 from driftline.collector.tally import Tally
+from driftline.collector.timings import Timings
 from driftline.collector.wal import WriteAheadLog
 
 _log = logging.getLogger("driftline.collector")
@@ -27,6 +28,7 @@ _IDLE = 0.1  # seconds without a request after which a segment is handed on: wha
 _SEGMENT_AGE = 0.5  # seconds after which it is handed on although requests keep coming
 _GROUP = 512  # requests that share one fsync at most
 _GROUP_BYTES = 64 * 2**20
+_NEARLY_FULL = 0.9  # of the log's limit: said before senders are refused
 _PROBE = 1.0  # seconds between looks at a disk that refused
 
 _Item = tuple[Record, "Future[None]"]
@@ -137,6 +139,11 @@ class Collector:
         """Count a request that was not taken."""
         self._tally.refuse(reason)
 
+    @property
+    def timings(self) -> Timings:
+        """How long its work takes."""
+        return self._tally.timings
+
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything acknowledged can be queried; false if that took longer than *timeout* seconds."""
         return self._tally.wait_stored(timeout)
@@ -144,10 +151,14 @@ class Collector:
     def stats(self) -> dict[str, Any]:
         """The counters (`tally.Stats`), as JSON-able data."""
         found = self._tally.stats()
+        size = self._wal.size
+        full = f"the log is {100 * size / self._limit:.0f} % full" if size > _NEARLY_FULL * self._limit else ""
         return {
             **found,
-            "trouble": found["trouble"] or self._drain.hangs,
-            "log_bytes": self._wal.size,
+            "trouble": found["trouble"] or self._drain.hangs or full,
+            "log_bytes": size,
+            "log_limit": self._limit,
+            "oldest_unstored": max(self._drain.oldest, self._wal.open_age),
             "waiting_segments": self._drain.waiting,
             "dead_letters": self._dead.count(),
             "newest_dead_letter": self._dead.newest(),
@@ -232,6 +243,7 @@ class Collector:
 
     def _append(self, group: list[_Item]) -> None:
         items = sum(record.items for record, _ in group)
+        begun = time.monotonic()
         try:
             self._wal.append([record for record, _ in group])
         except Exception as error:  # noqa: BLE001 - the sender is told; the next group finds a fresh segment
@@ -240,6 +252,7 @@ class Collector:
             for _, fate in group:
                 fate.set_exception(error)
             return
+        self._tally.timings.commit.observe(time.monotonic() - begun)
         self._tally.log_troubled(None)
         self._tally.count(unstored=items, acknowledged=items)
         for _, fate in group:

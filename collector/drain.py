@@ -63,6 +63,13 @@ class Drain:
         return len(self._line)
 
     @property
+    def oldest(self) -> float:
+        """Seconds that the oldest request of those segments has waited; 0 when none waits."""
+        with self._news:
+            begun = min((waiting.segment.begun for waiting in self._line), default=0.0)
+        return max(0.0, time.time() - begun) if begun else 0.0
+
+    @property
     def idle(self) -> bool:
         """Whether none waits that was not tried yet: what is handed on now would be looked at soon."""
         with self._news:
@@ -90,6 +97,8 @@ class Drain:
                     return
                 failures += 1
             else:
+                self._tally.timings.insert.observe(time.monotonic() - self._begun)
+                self._tally.timings.lag.observe(time.time() - waiting.segment.begun)
                 failures, self._begun = 0, 0.0
                 with self._news:
                     self._line.remove(waiting)

@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from driftline.collector.timings import Timings
+
 _log = logging.getLogger("driftline.collector")
 
 
@@ -24,6 +26,8 @@ class Stats:
     lost: int = 0
     refused: Counter[str] = field(default_factory=Counter)  # requests, by reason
     log_bytes: int = 0
+    log_limit: int = 0  # bytes beyond which nothing more is taken
+    oldest_unstored: float = 0.0  # seconds that the oldest request in the log has waited
     waiting_segments: int = 0
     dead_letters: int = 0  # batches
     newest_dead_letter: str = ""
@@ -35,6 +39,7 @@ class Tally:
     """Counts for several threads."""
 
     def __init__(self) -> None:
+        self.timings = Timings()
         self._stats = Stats()
         self._unstored = 0
         self._store_trouble = ""

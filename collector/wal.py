@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftline.collector.records import Contents, Record, pack, scan
@@ -32,12 +32,16 @@ class LogInUse(DriftlineError):
 
 @dataclass(frozen=True)
 class Segment:
-    """A closed part of the log: *items* in *size* bytes. *token* identifies it for ever."""
+    """A closed part of the log: *items* in *size* bytes. *token* identifies it for ever.
+
+    *begun*: seconds since 1970 when its first request came, or soon after, if an earlier process wrote it.
+    """
 
     path: Path
     token: str
     items: int
     size: int
+    begun: float = field(default=0.0, compare=False)
 
     def read(self) -> Contents:
         """What it holds."""
@@ -110,7 +114,7 @@ class WriteAheadLog:
             if path != self._path:
                 data = path.read_bytes()
                 contents = scan(data)
-                yield _segment(path, contents.items, len(data)), contents
+                yield _segment(path, contents.items, len(data), path.stat().st_mtime), contents
 
     def append(self, records: list[Record]) -> None:
         """Write *records* and return when they are on disk.
@@ -138,13 +142,14 @@ class WriteAheadLog:
     def rotate(self) -> Segment | None:
         """Close the segment that is written to; None when there is nothing in it."""
         file, path, good, items = self._file, self._path, self._good, self._items
+        begun = time.time() - (time.monotonic() - self._opened)
         self._file, self._path, self._good, self._items = None, None, 0, 0
         with suppress(OSError):  # what counts was synced; an empty file that stays is a segment of nothing
             if file is not None:
                 os.close(file)
             if path is not None and not good:
                 path.unlink(missing_ok=True)
-        return _segment(path, items, good) if path is not None and good else None
+        return _segment(path, items, good, begun) if path is not None and good else None
 
     def probe(self) -> None:
         """Write and sync something as `append` would.
@@ -212,8 +217,8 @@ class WriteAheadLog:
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def _segment(path: Path, items: int, size: int) -> Segment:
-    return Segment(path, path.name.removesuffix(SUFFIX), items, size)
+def _segment(path: Path, items: int, size: int, begun: float) -> Segment:
+    return Segment(path, path.name.removesuffix(SUFFIX), items, size, begun)
 
 
 def _write_all(file: int, block: bytes) -> None:

@@ -1,18 +1,23 @@
-"""What tracing a tool call costs, against OpenTelemetry's own `start_as_current_span` with as many attributes.
+"""What tracing a tool call costs, against OpenTelemetry's own `start_as_current_span` with 12 attributes.
 
-    python bench/sdk_overhead.py [--quick]
+    python bench/sdk_overhead.py [--quick] [--rivals]
 
 Both sides run in the same process and the same minute, alternating round by round, over batch processors whose
-exporters throw everything away; a ratio is the median over rounds of ours / theirs. Time is processor time of the whole
-process, the thread that exports included, until the last span of the round has been handed over: what a busy machine
-adds is left out, what is put off is not. Absolute times depend on the machine, ratios hardly. Import time is processor
-time of fresh interpreters, against importing `opentelemetry.sdk.trace`.
+exporters read every attribute of every span, as any exporter must, and throw it away (in the line `sent as OTLP`:
+encode it). A ratio is the median over rounds of ours / theirs. Time is processor time, so that what a busy machine adds
+is left out: `all` is of the whole process, the thread that exports included, until the last span of the round has been
+handed over, so that what is put off is not left out; `caller` is of the threads that make the calls alone. Absolute
+times depend on the machine, ratios hardly. Import time is processor time of fresh interpreters.
+
+`--rivals` measures the tool decorators of other tracing libraries in the same way, each in an environment of its own
+that is made for it and thrown away (see `rivals.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import resource
 import statistics
@@ -22,33 +27,69 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import driftline
 
-Work = Callable[[int], None]
+Flush = Callable[[], object]
+Call = Callable[..., Any]
 
 
-class Nowhere(SpanExporter):
-    """Takes every batch and does nothing with it."""
+class Cost(NamedTuple):
+    """Processor time of one call in microseconds."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002
+    all: float
+    caller: float
+
+
+Work = Callable[[int], Cost]
+
+
+class Reading(SpanExporter):
+    """Reads every span, and forgets it."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            read = span.name, span.kind, span.status, span.parent, span.context, span.resource, span.events, span.links
+            for key, value in (span.attributes or {}).items():
+                read = key, value  # type: ignore[assignment]
+            del read
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         """Nothing is open."""
 
 
-def make_theirs() -> tuple[Callable[..., bool], Callable[..., Any], Callable[[], bool]]:
-    """A function, and a coroutine function, traced by hand with 12 attributes; and how to flush."""
+class Encoding(Reading):
+    """Encodes every batch as OTLP, and sends it nowhere."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+        encode_spans(spans).SerializeToString()
+        return SpanExportResult.SUCCESS
+
+
+class Traced(NamedTuple):
+    """The same work traced in one way, and how to hand over what has ended."""
+
+    plain: Call
+    coroutine: Call
+    changeable: Call
+    block: Call
+    flush: Flush
+
+
+def by_hand(exporter: SpanExporter) -> Traced:
+    """With OpenTelemetry alone: 12 attributes."""
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(Nowhere(), max_queue_size=8192))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=8192))
     tracer = provider.get_tracer("bench")
 
-    def attributes(order: str, cents: int) -> dict[str, Any]:
+    def attributes(order: Any, cents: int) -> dict[str, Any]:
         return {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": "refund",
@@ -56,7 +97,7 @@ def make_theirs() -> tuple[Callable[..., bool], Callable[..., Any], Callable[[],
             "gen_ai.agent.name": "clerk",
             "app.effect": "write",
             "app.idempotent": False,
-            "app.order": order,
+            "app.order": str(order),
             "app.cents": cents,
             "app.outcome": "applied",
             "code.file.path": __file__,
@@ -64,62 +105,83 @@ def make_theirs() -> tuple[Callable[..., bool], Callable[..., Any], Callable[[],
             "code.function.name": "refund",
         }
 
-    def refund(order: str, cents: int) -> bool:
+    def refund(order: Any, cents: int) -> str:
         with tracer.start_as_current_span("execute_tool refund", attributes=attributes(order, cents)):
-            return True
+            return f"refunded {cents}"
 
-    async def arefund(order: str, cents: int) -> bool:
+    async def arefund(order: str, cents: int) -> str:
         with tracer.start_as_current_span("execute_tool refund", attributes=attributes(order, cents)):
-            return True
+            return f"refunded {cents}"
 
-    return refund, arefund, provider.force_flush
+    return Traced(refund, arefund, refund, refund, provider.force_flush)
 
 
-def make_ours() -> tuple[Callable[..., bool], Callable[..., Any], Callable[[], bool]]:
-    """The same functions as tools of driftline: 15 attributes, among them digests of arguments and result."""
+def by_driftline() -> Traced:
+    """As tools of driftline: 15 attributes, among them digests of arguments and result."""
 
     @driftline.tool(effect="write", idempotent=False)
-    def refund(order: str, cents: int) -> bool:  # noqa: ARG001
-        return True
+    def refund(order: Any, cents: int) -> str:  # noqa: ARG001
+        return f"refunded {cents}"
 
     @driftline.tool(effect="write", idempotent=False)
-    async def arefund(order: str, cents: int) -> bool:  # noqa: ARG001
-        return True
+    async def arefund(order: str, cents: int) -> str:  # noqa: ARG001
+        return f"refunded {cents}"
 
-    return refund, arefund, driftline.flush
+    def block(order: str, cents: int) -> str:
+        with driftline.tool("refund", effect="write", idempotent=False) as call:
+            call.arguments({"order": order, "cents": cents})
+            return f"refunded {cents}"
+
+    return Traced(refund, arefund, refund, block, driftline.flush)
 
 
-def bare(order: str, cents: int) -> bool:  # noqa: ARG001
+def bare(order: str, cents: int) -> str:  # noqa: ARG001
     """What is traced, untraced."""
-    return True
+    return f"refunded {cents}"
 
 
-def one_after_the_other(call: Callable[..., bool], flush: Callable[[], bool] = bool) -> Work:
-    """Calls in a loop, and their spans handed over."""
-
-    def work(count: int) -> None:
-        for n in range(count):
-            call("991", n)
-        flush()
-
-    return work
+def nothing() -> None:
+    """Hands over what there is not."""
 
 
-def in_threads(call: Callable[..., bool], flush: Callable[[], bool], threads: int = 8) -> Work:
+def measured(count: int, calls: Callable[[], float], flush: Flush) -> Cost:
+    """The cost of one out of *count* *calls*, which return the processor time of those who make them."""
+    gc.collect()
+    began = time.process_time()
+    callers = calls()
+    flush()
+    return Cost((time.process_time() - began) / count * 1e6, callers / count * 1e6)
+
+
+def loop(call: Call, count: int, order: Any = "991") -> float:
+    """*count* calls; the processor time of this thread."""
+    began = time.thread_time()
+    for n in range(count):
+        call(order, n)
+    return time.thread_time() - began
+
+
+def one_after_the_other(call: Call, flush: Flush = nothing, order: Any = "991") -> Work:
+    """Calls in a loop."""
+    return lambda count: measured(count, lambda: loop(call, count, order), flush)
+
+
+def in_threads(call: Call, flush: Flush, threads: int = 8) -> Work:
     """The same number of calls, shared by threads."""
 
-    def work(count: int) -> None:
-        parts = [threading.Thread(target=one_after_the_other(call), args=(count // threads,)) for _ in range(threads)]
+    def calls(count: int) -> float:
+        spent: list[float] = []
+        parts = [threading.Thread(target=lambda: spent.append(loop(call, count // threads))) for _ in range(threads)]
         for part in parts:
             part.start()
         for part in parts:
             part.join()
-        flush()
+        return sum(spent)
 
-    return work
+    return lambda count: measured(count, lambda: calls(count), flush)
 
 
-def in_tasks(call: Callable[..., Any], flush: Callable[[], bool], tasks: int = 8) -> Work:
+def in_tasks(call: Call, flush: Flush, tasks: int = 8) -> Work:
     """The same number of calls, shared by tasks of one event loop."""
 
     async def several(count: int) -> None:
@@ -129,33 +191,31 @@ def in_tasks(call: Callable[..., Any], flush: Callable[[], bool], tasks: int = 8
     async def main(count: int) -> None:
         await asyncio.gather(*(several(count // tasks) for _ in range(tasks)))
 
-    def work(count: int) -> None:
+    def calls(count: int) -> float:
+        began = time.thread_time()
         asyncio.run(main(count))
-        flush()
+        return time.thread_time() - began
 
-    return work
-
-
-def microseconds(work: Work, count: int) -> float:
-    """The processor time of one call, out of *count*."""
-    began = time.process_time()
-    work(count)
-    return (time.process_time() - began) / count * 1e6
+    return lambda count: measured(count, lambda: calls(count), flush)
 
 
-def alternate(ours: Work, theirs: Work, rounds: int, count: int) -> tuple[float, float, float]:
-    """Medians of ours, of theirs, and of their ratio round by round; who begins changes each time."""
+def compare(name: str, ours: Work, theirs: Work, rounds: int, count: int) -> None:
+    """Print medians of both and of their ratio round by round; who begins changes each time."""
     pairs = []
     for turn in range(rounds):
         if turn % 2:
-            mine = microseconds(ours, count)
-            other = microseconds(theirs, count)
+            mine = ours(count)
+            other = theirs(count)
         else:
-            other = microseconds(theirs, count)
-            mine = microseconds(ours, count)
+            other = theirs(count)
+            mine = ours(count)
         pairs.append((mine, other))
-    mines, others = zip(*pairs, strict=True)
-    return statistics.median(mines), statistics.median(others), statistics.median(m / o for m, o in pairs)
+    cells = []
+    for of in ("all", "caller"):
+        both = [(getattr(mine, of), getattr(other, of)) for mine, other in pairs]
+        cells += [statistics.median(m for m, _ in both), statistics.median(o for _, o in both)]
+        cells.append(statistics.median(m / o for m, o in both))
+    print(f"{name:<32}" + "".join(f"{cell:>11.{2 if place % 3 == 2 else 1}f}" for place, cell in enumerate(cells)))
 
 
 def import_seconds(statement: str, rounds: int) -> float:
@@ -177,38 +237,58 @@ def import_seconds(statement: str, rounds: int) -> float:
         return statistics.median(once(statement) - once("pass") for _ in range(rounds))
 
 
-def show(name: str, figures: tuple[float, float, float]) -> None:
-    """One line of the table."""
-    print(f"{name:<34}{figures[0]:>9.1f}{figures[1]:>12.1f}{figures[2]:>9.2f}")
+def calls(rounds: int, count: int) -> None:
+    """The table of calls."""
+    driftline.init("bench", exporter=Reading())
+    ours, theirs = by_driftline(), by_hand(Reading())
+    heads = ("driftline", "by hand", "ratio") * 2
+    print(f"{'microseconds a call':<32}{'all':>33}{'caller':>33}")
+    print(f"{'':<32}" + "".join(f"{head:>11}" for head in heads))
+    raw = one_after_the_other(theirs.plain, theirs.flush)
+
+    def of_ours(call: Call, order: Any = "991") -> Work:
+        return one_after_the_other(call, ours.flush, order)
+
+    with driftline.run("bench"), driftline.agent("clerk"):
+        of_ours(ours.plain)(count)
+        raw(count)
+        compare("tool call", of_ours(ours.plain), raw, rounds, count)
+        mine, other = in_threads(ours.plain, ours.flush), in_threads(theirs.plain, theirs.flush)
+        compare("8 threads", mine, other, rounds, count)
+        mine, other = in_tasks(ours.coroutine, ours.flush), in_tasks(theirs.coroutine, theirs.flush)
+        compare("8 tasks", mine, other, rounds, count)
+        order = {"id": "991", "lines": [1, 2, 3]}
+        other = one_after_the_other(theirs.changeable, theirs.flush, order)
+        compare("arguments that may change", of_ours(ours.changeable, order), other, rounds, count)
+        compare("as a block, arguments said", of_ours(ours.block), raw, rounds, count)
+    driftline.shutdown()
+    driftline.init("bench", exporter=Encoding())
+    with driftline.run("bench"), driftline.agent("clerk"):
+        encoded = by_hand(Encoding())
+        mine, other = of_ours(ours.plain), one_after_the_other(encoded.plain, encoded.flush)
+        compare("sent as OTLP", mine, other, rounds, count)
+    driftline.init(enabled=False)
+    compare("switched off", one_after_the_other(ours.plain), raw, rounds, count)
+    compare("not decorated at all", one_after_the_other(bare), raw, rounds, count)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="a few seconds, coarse figures")
-    quick = parser.parse_args().quick
-    rounds, count = (7, 1000) if quick else (41, 4000)
+    parser.add_argument("--rivals", action="store_true", help="also other libraries, installed for this; minutes")
+    asked = parser.parse_args()
+    rounds, count = (7, 1000) if asked.quick else (41, 4000)
+    calls(rounds, count)
+    few = 5 if asked.quick else 21
+    ours = import_seconds("import driftline", few) * 1000
+    theirs = import_seconds("import opentelemetry.sdk.trace", few) * 1000
+    print(f"\n{'milliseconds to import':<32}{'driftline':>11}{'otel sdk':>11}{'ratio':>11}")
+    print(f"{'import':<32}{ours:>11.1f}{theirs:>11.1f}{ours / theirs:>11.2f}")
+    if asked.rivals:
+        import rivals
 
-    driftline.init("bench", exporter=Nowhere())
-    ours, ours_async, our_flush = make_ours()
-    theirs, theirs_async, their_flush = make_theirs()
-    mine, others = one_after_the_other(ours, our_flush), one_after_the_other(theirs, their_flush)
-    with driftline.run("bench"), driftline.agent("clerk"):
-        mine(count)
-        others(count)
-        print(f"{'microseconds a call':<34}{'driftline':>9}{'by hand':>12}{'ratio':>9}")
-        show("tool call", alternate(mine, others, rounds, count))
-        show("8 threads", alternate(in_threads(ours, our_flush), in_threads(theirs, their_flush), rounds, count))
-        show("8 tasks", alternate(in_tasks(ours_async, our_flush), in_tasks(theirs_async, their_flush), rounds, count))
-    driftline.init(enabled=False)
-    show("switched off", alternate(mine, others, rounds, count))
-    show("not decorated at all", alternate(one_after_the_other(bare), others, rounds, count))
-
-    few = 5 if quick else 21
-    ours_ms = import_seconds("import driftline", few) * 1000
-    theirs_ms = import_seconds("import opentelemetry.sdk.trace", few) * 1000
-    print(f"\n{'milliseconds to import':<34}{'driftline':>9}{'otel sdk':>12}{'ratio':>9}")
-    show("import", (ours_ms, theirs_ms, ours_ms / theirs_ms))
+        rivals.main(rounds, count)
 
 
 if __name__ == "__main__":

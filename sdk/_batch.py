@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -154,10 +154,10 @@ class BatchProcessor(SpanProcessor):
             marker: _Marker | None = None
             while self._queue and len(batch) < BATCH and marker is None:
                 item = self._queue.popleft()
-                if isinstance(item, _Marker):
+                if type(item) is _Marker:
                     marker = item
                 else:
-                    batch.append(item)
+                    batch.append(cast("ReadableSpan", item))
             if batch:
                 sent = self._send(_without_superseded(batch))
             if marker is not None:

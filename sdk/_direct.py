@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import export, sampling
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
 
+from driftline import _process
 from driftline._batch import BatchProcessor
 from driftline._direct_span import DirectSpan, Given
 
@@ -47,6 +48,7 @@ class DirectTracer:
 
     def __init__(self, tracer: sdk.Tracer, variable: Any, key: str, root: TraceFlags, flags: dict[int, TraceFlags]):
         self.tracer = tracer
+        self.life = _process.instance
         self.variable = variable
         self._key = key
         self._root = root
@@ -54,10 +56,11 @@ class DirectTracer:
         self.parts = dict(vars(tracer))
         self.several: Any = tracer.span_processor
         self.processors: tuple[sdk.SpanProcessor, ...] = self.several._span_processors
-        self._starts = [one.on_start for one in self.processors if not _quiet(one, "on_start")]
+        self.starts = [one.on_start for one in self.processors if not _quiet(one, "on_start")]
         self._endings = [one._on_ending for one in self.processors if not _quiet(one, "_on_ending")]
-        self._ends = [(one.on_end, _quiet(one, "on_end")) for one in self.processors]
-        self._end = self._ends[0][0] if len(self._ends) == 1 and self._ends[0][1] and not self._endings else None
+        self._ends = [one.on_end for one in self.processors]
+        self._known = all(_quiet(one, "on_end") for one in self.processors)
+        self._end = self._ends[0] if len(self._ends) == 1 and self._known and not self._endings else None
         constant = {
             "_resource": tracer.resource,
             "_instrumentation_info": tracer.instrumentation_info,
@@ -65,13 +68,18 @@ class DirectTracer:
             "_limits": tracer._span_limits,
             "_span_processor": self.several,
             "_sampler": tracer.sampler,
+            "_tracer": self,
             "__module__": sdk.__name__,
         }
         self.span_type: type[DirectSpan] = type("_Span", (DirectSpan,), constant)
 
     def steady(self) -> bool:
-        """Whether tracer and processors are what they were when this was made."""
-        return self.tracer.__dict__ == self.parts and self.several._span_processors is self.processors
+        """Whether process, tracer and processors are what they were when this was made."""
+        return (
+            self.life is _process.instance
+            and self.tracer.__dict__ == self.parts
+            and self.several._span_processors is self.processors
+        )
 
     def parent(self, context: Context) -> SpanContext | None:
         """Of a span begun in *context*; `_ROOT`: it begins a trace; None: not one we can be sure about."""
@@ -104,7 +112,7 @@ class DirectTracer:
 
     def started(self, span: DirectSpan, context: Context) -> None:
         """Tell the processors that *span* has begun."""
-        for on_start in self._starts:
+        for on_start in self.starts:
             on_start(span, parent_context=context)
 
     def inside(self, span: DirectSpan, context: Context) -> Context:
@@ -114,19 +122,18 @@ class DirectTracer:
         return found
 
     def ended(self, span: DirectSpan) -> None:
-        """Tell the processors that *span* has ended."""
+        """Tell the processors that *span* has ended, after its end time was set."""
+        if span._built is not None:
+            span.settle()
         if self._end is not None:
             self._end(span)
             return
         for on_ending in self._endings:
             on_ending(span)
-        readable: Any = None
-        for on_end, quiet in self._ends:
-            if quiet:
-                on_end(span)
-            else:
-                readable = readable or span._readable_span()
-                on_end(readable)
+        # What one processor does to the copy it is given, those behind it see.
+        ended = span if self._known else span._readable_span()
+        for on_end in self._ends:
+            on_end(ended)
 
     # -- for operations of any kind
 
@@ -146,11 +153,13 @@ class DirectTracer:
 
     def end(self, span: Any, late: Mapping[str, Any]) -> None:
         """As `set_attributes` and `end` of a span begun by `start`; the values of *late* are safe."""
-        if span.conclude(late):
-            self.ended(span)
-        else:  # the SDK has something to say about that
+        if span._end_time is not None:  # somebody else has ended it before: the SDK has something to say about that
             span.set_attributes(late)
             span.end()
+            return
+        span._late = late
+        span._end_time = time_ns()
+        self.ended(span)
 
 
 def direct_tracer(tracer: object) -> DirectTracer | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from time import time_ns
+from collections.abc import Iterator, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from opentelemetry.attributes import BoundedAttributes
@@ -19,6 +19,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status, StatusCode
 
 _building = threading.RLock()
+_new = object.__new__
 
 
 def _renew() -> None:
@@ -36,8 +37,8 @@ class Recipe(Protocol):
     def first(self, span: DirectSpan) -> dict[str, Any]:
         """What the span began with, in a new dictionary; the values as the SDK would keep them."""
 
-    def last(self, span: DirectSpan, late: Any) -> Mapping[str, Any]:
-        """What its end added; *late*: what it was ended with."""
+    def last(self, span: DirectSpan, found: MutableMapping[str, Any]) -> None:
+        """Add to *found* what its end said, likewise."""
 
 
 class _LockOnUse:
@@ -48,17 +49,16 @@ class _LockOnUse:
 
 
 class DirectAttributes(BoundedAttributes):
-    """Attributes whose first values need no cleaning any more; what is set later is treated as the SDK does."""
+    """Attributes whose first values need no cleaning any more; what is set later is treated as the SDK does.
+
+    Made without a constructor: `_dict`, `maxlen` and `_immutable` are set from outside.
+    """
 
     max_value_len = None
     dropped = 0
     _immutable = False
     _extended_attributes = False
     _lock: Any = _LockOnUse()
-
-    def __init__(self, clean: dict[str, Any], maxlen: int | None) -> None:
-        self._dict = clean
-        self.maxlen = maxlen
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict) if self._immutable else iter(list(self._dict))
@@ -80,11 +80,23 @@ class DirectSpan(Span):
     _status = Status(StatusCode.UNSET)
     _lock: Any = _LockOnUse()
     _recipe: Recipe
+    _tracer: Any
+    """The direct tracer that made it."""
     # Parts that are made on use; each is None until then.
     _built: Any = None
     _event_list: Any = None
     _link_list: Any = None
-    _late: Any = None
+    # For `Quick`: what a call was given and gave back, as values that are still to be digested, or as attributes.
+    _args: tuple[Any, ...] = ()
+    _kwargs: dict[str, Any] = {}  # noqa: RUF012 - read only
+    _given: dict[str, Any] | None = None
+    _result: Any = None
+    _came_back: dict[str, Any] | None = None
+    _outcome: str | None = None
+    _seq_end = 0
+    # For `Given`: what was said at the start and at the end.
+    _first: Mapping[str, Any] = MappingProxyType({})
+    _late: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         """Everything has been set already."""
@@ -127,6 +139,12 @@ class DirectSpan(Span):
     # -- what exporters read: no list is made to say that it is empty
 
     @property
+    def attributes(self) -> Any:
+        """As of any span."""
+        built = self._built
+        return MappingProxyType(self._build() if built is None else built)
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """As of any span."""
         return () if self._event_list is None else tuple(self._event_list)
@@ -155,47 +173,31 @@ class DirectSpan(Span):
     def _build(self) -> Any:
         with _building:
             if self._built is None:
+                recipe = self._recipe
+                found = recipe.first(self)
                 ended = self._end_time is not None
-                found = self._recipe.first(self)
                 if ended:
-                    self._add_late(found)
-                built = DirectAttributes(found, self._limits.max_span_attributes)
+                    recipe.last(self, found)
+                built: Any = _new(DirectAttributes)
+                built._dict = found
+                built.maxlen = self._limits.max_span_attributes
                 built._immutable = ended
                 self._built = built
                 if not ended and self._end_time is not None:  # it ended meanwhile, in another thread
-                    self._settle()
+                    self.settle()
             return self._built
 
-    def _add_late(self, found: Any) -> None:
-        late, self._late = self._late, None
-        if late is not None:
-            for key, value in self._recipe.last(self, late).items():
-                found.pop(key, None)  # the SDK puts what is set again last
-                found[key] = value
+    def settle(self) -> None:
+        """Let built attributes say what the end says, and freeze them; they may have been already.
 
-    def _settle(self) -> None:
-        """Add to built attributes what the end says, and freeze them. To be called under the lock; twice is once."""
-        built = self._built
-        if not built._immutable:
-            late, self._late = self._late, None
-            if late is not None:
-                for key, value in self._recipe.last(self, late).items():
-                    built[key] = value
-            built._immutable = True
-
-    def conclude(self, late: Any) -> bool:
-        """End the span with *late* (see `Recipe`) but tell nobody; false if it has been ended before, by somebody else.
-
-        The order counts: whoever builds the attributes meanwhile either sees the end or is seen here.
+        The order counts: who ends a span sets its end time before asking whether they are built, and who builds them
+        asks for the end time afterwards.
         """
-        if self._end_time is not None:
-            return False
-        self._late = late
-        self._end_time = time_ns()
-        if self._built is not None:
-            with _building:
-                self._settle()
-        return True
+        with _building:
+            built = self._built
+            if not built._immutable:
+                self._recipe.last(self, built)
+                built._immutable = True
 
 
 class Given:
@@ -203,11 +205,12 @@ class Given:
 
     def first(self, span: DirectSpan) -> dict[str, Any]:
         """As given, with lists as the SDK keeps them."""
-        return cleaned(span._first)  # type: ignore[attr-defined]
+        return cleaned(span._first)
 
-    def last(self, span: DirectSpan, late: Any) -> Mapping[str, Any]:  # noqa: ARG002
+    def last(self, span: DirectSpan, found: MutableMapping[str, Any]) -> None:
         """Likewise."""
-        return cleaned(late)
+        for key, value in cleaned(span._late).items():
+            found[key] = value
 
 
 def cleaned(safe: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,7 @@ class Effect(Operation[ToolHandle]):
         read = self._read
         if not isinstance(read, Named) or not read.settled or self._key is not None or self._targets is not None:
             return None
-        outcomes = ("applied", "unknown") if self._writes else None
-        return Quick(self.name, self.kind, self._identity, self._rest, read, outcomes)
+        return Quick(self.name, self.kind, self._identity, self._rest, read, "applied" if self._writes else None)
 
     def inside(self, context: Context) -> Context:
         """What a call does inside is not itself the retried call."""

@@ -90,12 +90,14 @@ class WholeSender:
             self._inner.shutdown()
 
     def _complete(self, span: ReadableSpan) -> ReadableSpan:
-        resource = self._whole(span.resource)
-        return span if resource is span.resource else with_resource(span, resource)
+        said = span.resource
+        whole = self._whole(said)
+        return span if whole is said else with_resource(span, whole)
 
     def _whole(self, resource: Resource) -> Resource:
         # Keyed by identity; the resource is kept along, so that its id is not given to another.
-        if id(resource) not in self._merged:
+        known = self._merged.get(id(resource))
+        if known is None:
             own = process_resource()
             said = {**own, **resource.attributes}
             for key, value in self._said.items():
@@ -103,8 +105,8 @@ class WholeSender:
                     said[key] = value
             said.update({key: own[key] for key in ("service.instance.id", "process.pid")})
             whole = resource if said == resource.attributes else Resource(said, resource.schema_url)
-            self._merged[id(resource)] = resource, whole
-        return self._merged[id(resource)][1]
+            known = self._merged[id(resource)] = resource, whole
+        return known[1]
 
 
 class Exporting:

@@ -8,18 +8,19 @@ import uuid
 
 from driftline._version import VERSION
 
-_ticks = itertools.count(1)
-_instance = str(uuid.uuid4())
+ticks = itertools.count(1)
+"""Read from here at each use, like `instance`: a fork puts new ones in their place."""
+instance = str(uuid.uuid4())
 
 
 def tick() -> int:
     """The next number of the process-wide logical clock (atomic: one bytecode of a C counter)."""
-    return next(_ticks)
+    return next(ticks)
 
 
 def instance_id() -> str:
     """`service.instance.id`: one per process start."""
-    return _instance
+    return instance
 
 
 def process_resource() -> dict[str, str | int]:
@@ -27,7 +28,7 @@ def process_resource() -> dict[str, str | int]:
     import socket
 
     return {
-        "service.instance.id": _instance,
+        "service.instance.id": instance,
         "host.name": socket.gethostname(),
         "process.pid": os.getpid(),
         "telemetry.distro.name": "driftline",
@@ -36,16 +37,16 @@ def process_resource() -> dict[str, str | int]:
 
 
 def _renew() -> None:
-    global _ticks, _instance  # noqa: PLW0603 - the state of the process itself
-    _ticks = itertools.count(1)
-    _instance = str(uuid.uuid4())
+    global ticks, instance  # noqa: PLW0603 - the state of the process itself
+    ticks = itertools.count(1)
+    instance = str(uuid.uuid4())
 
 
-def set_for_testing(instance: str) -> None:
+def set_for_testing(known: str) -> None:
     """Make the process start over under a known id."""
-    global _instance  # noqa: PLW0603
+    global instance  # noqa: PLW0603
     _renew()
-    _instance = instance
+    instance = known
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,8 +8,9 @@ attempt, a parent or an SDK we are not sure about) is left to `Operation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextvars import Token
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import baggage
@@ -24,11 +25,10 @@ from driftline._guard import guarded, swallow
 from driftline._operation import record
 from driftline._payload import captured_arguments, captured_result, safe_digest
 from driftline._settings import settings
-from driftline.canonical import EXACTLY, NotCanonical, sha256
+from driftline.canonical import EXACTLY, NotCanonical, scalar_digest, sha256
 from driftline.errors import Refused
 
 if TYPE_CHECKING:
-    from driftline._direct import DirectTracer
     from driftline._direct_span import DirectSpan
 
 _SCALARS = frozenset((int, float, bool, type(None)))
@@ -37,12 +37,13 @@ _LONGEST = 1024
 _SCOPES = 8
 _BAGGAGE: str = getattr(baggage, "_BAGGAGE_KEY", "")
 
-Begun = tuple["DirectTracer | None", "DirectSpan | None", "Token[Context] | None", str]
-_NOT_TRACED: Begun = (None, None, None, "")
+Begun = tuple["DirectSpan | None", "Token[Context] | None"]
+_NOT_TRACED: Begun = (None, None)
+_Head = tuple[Any, Any, str, dict[str, Any]]
 
 
 class Quick:
-    """Traces the calls of one function."""
+    """Traces the calls of one function; it is also the recipe of their spans."""
 
     def __init__(
         self,
@@ -51,19 +52,21 @@ class Quick:
         identity: Mapping[str, Any],
         rest: Mapping[str, Any],
         read: Named,
-        outcomes: tuple[str, str] | None,
+        outcome: str | None,
     ) -> None:
-        """*outcomes*: of a call that returned and of one that failed, if it is a declared write."""
+        """*outcome*: of a call that returns, if it is a declared write."""
         self._name = name
         self._kind = kind
         self._identity = identity
         self._rest = rest
         self._read = read
-        self._applied: str | None = outcomes and outcomes[0]
-        self._unknown: str | None = outcomes and outcomes[1]
-        ordered = sorted(read.every, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        self._parts = [(f"{'{,'[place > 0]}{EXACTLY[str](name)}:", name) for place, name in enumerate(ordered)]
-        self._heads: dict[tuple[int, int, str], tuple[Any, Any, dict[str, Any]]] = {}
+        self._outcome = outcome
+        # The members of the arguments' canonical form, in its order, and where a positional call has their values.
+        ordered = sorted(enumerate(read.every), key=lambda item: item[1].encode("utf-16-be", "surrogatepass"))
+        self._members = [(f"{'{,'[n > 0]}{EXACTLY[str](name)}:", index) for n, (index, name) in enumerate(ordered)]
+        self._positional = len(read.every) if read.every == read.names else -1
+        self._heads: dict[tuple[int, int, str], _Head] = {}
+        self._head: _Head = (self, None, "", {})
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Begun | None:
         """Begin the span of a call, and make it current; None: that is not for us to do."""
@@ -72,133 +75,166 @@ class Quick:
             direct = settings.get_direct()
             if direct is None:
                 return None
-        if settings.capture != "digests":
-            return None
         context: Context = direct.variable.get()
         parent = direct.parent(context)
-        if parent is None or context.get(_attempts.KEY) is not None:
+        if parent is None or settings.capture != "digests" or context.get(_attempts.KEY) is not None:
             return None
         try:
-            given = self._given(args, kwargs)
-            seq = _process.tick()
+            if self._read.own:
+                args = args[1:]
+            given = None if settled(args) and (not kwargs or settled(kwargs.values())) else self._given(args, kwargs)
+            seq = next(_process.ticks)
             span: Any = direct.make(self._name, self._kind, parent)
             span._recipe = self
-            span._given = given
+            if given is None:
+                span._args = args
+                if kwargs:
+                    span._kwargs = kwargs
+            else:
+                span._given = given
             span._seq = seq
-            span._baggage = context.get(_BAGGAGE)
+            span._around = context.get(_BAGGAGE)
             span._scope = context.get(_scope.KEY)
             span._variant = settings.variant
-            direct.started(span, context)
-            token = direct.variable.set(direct.inside(span, context))
+            if direct.starts:
+                direct.started(span, context)
+            return span, direct.variable.set(direct.inside(span, context))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not the program's business
             swallow("starting a span", error)
             return _NOT_TRACED
-        return direct, span, token, _process.instance_id()
 
-    def end(self, begun: Begun, error: BaseException | None, result: Any = None) -> None:
-        """End the span of a call that returned *result* or raised *error*, and give back the context."""
-        direct, span, token, life = begun
+    def end(self, begun: Begun, result: Any) -> None:
+        """End the span of a call that returned *result*, and give back the context."""
+        span: Any
+        span, token = begun
         _scope.detach(token)
-        if direct is None or span is None or life != _process.instance_id():
+        if span is None or span._tracer.life is not _process.instance:
             return
         try:
-            if error is None:
-                said, outcome = self._came_back(result), self._applied
+            kind = type(result)
+            if (kind in _SCALARS or (kind is str and len(result) <= _LONGEST)) and settings.capture == "digests":
+                span._result = result
             else:
-                said = {}
-                outcome = self._unknown and ("refused" if isinstance(error, Refused) else self._unknown)
-                if not isinstance(error, GeneratorExit):
-                    record(span, error)
-        except Exception as failure:  # noqa: BLE001
-            swallow("describing the end of a span", failure)
-            said, outcome = {}, None
-        late = said, outcome, _process.tick()
-        with guarded("ending a span"):
-            if span.conclude(late):
-                direct.ended(span)
-            else:  # by somebody else, before: the SDK has something to say about that
-                span.set_attributes(self.last(span, late))
+                span._came_back = captured_result(result)
+            span._outcome = self._outcome
+        except Exception as error:  # noqa: BLE001
+            swallow("describing the end of a span", error)
+        self._end(span)
+
+    def fail(self, begun: Begun, error: BaseException) -> None:
+        """End the span of a call that raised *error*, and give back the context."""
+        span: Any
+        span, token = begun
+        _scope.detach(token)
+        if span is None or span._tracer.life is not _process.instance:
+            return
+        with guarded("describing the end of a span"):
+            span._came_back = {}
+            if not isinstance(error, GeneratorExit):
+                record(span, error)
+            if self._outcome is not None:
+                span._outcome = "refused" if isinstance(error, Refused) else "unknown"
+        self._end(span)
+
+    def _end(self, span: Any) -> None:
+        span._seq_end = next(_process.ticks)
+        try:
+            if span._end_time is None:
+                span._end_time = time_ns()
+                span._tracer.ended(span)
+            else:  # ended by somebody else before: the SDK has something to say about that
+                late: dict[str, Any] = {}
+                self.last(span, late)
+                span.set_attributes(late)
                 span.end()
+        except Exception as error:  # noqa: BLE001
+            swallow("ending a span", error)
 
-    def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What a call was given, to be digested later; the attributes that say it if it may change until then."""
-        read = self._read
-        if read.own:
-            args = args[1:]
-        for value in args:
-            kind = type(value)
-            if (kind is str and len(value) > _LONGEST) or (kind is not str and kind not in _SCALARS):
-                break
-        else:
-            if not kwargs:
-                return args, kwargs
-            for value in kwargs.values():
-                kind = type(value)
-                if (kind is str and len(value) > _LONGEST) or (kind is not str and kind not in _SCALARS):
-                    break
-            else:
-                return args, kwargs
+    def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a call was given, for arguments that may change until the span is read."""
         with guarded("reading arguments"):
-            return captured_arguments(read.of(args, kwargs))
+            return captured_arguments(self._read.of(args, kwargs))
         return {}
-
-    def _came_back(self, result: Any) -> Any:
-        """Likewise of its result, as a list of one where it is to be digested later."""
-        kind = type(result)
-        settled = kind in _SCALARS or (kind is str and len(result) <= _LONGEST)
-        return [result] if settled and settings.capture == "digests" else captured_result(result)
 
     # -- read later, as a rule by the thread that exports
 
     def first(self, span: Any) -> dict[str, Any]:
         """The attributes the span began with."""
-        found = self._head(span._baggage, span._scope, span._variant).copy()
+        around, scope, variant, head = self._head
+        if around is not span._around or scope is not span._scope or variant != span._variant:
+            head = self._new_head(span._around, span._scope, span._variant)
+        found = head.copy()
         found[at.SEQ] = span._seq
-        given = span._given
-        if type(given) is tuple:
-            said = self._digest(*given)
-            if said is not None:
-                found[at.ARGS_DIGEST] = said
-        else:
-            found.update(given)
+        if span._given is not None:
+            found.update(span._given)
+        elif (said := self._digest(span._args, span._kwargs)) is not None:
+            found[at.ARGS_DIGEST] = said
         return found
 
-    def last(self, span: Any, late: tuple[Any, str | None, int]) -> dict[str, Any]:  # noqa: ARG002
-        """The attributes its end added."""
-        result, outcome, seq = late
-        found: dict[str, Any] = {}
-        if type(result) is list:
-            said = safe_digest(result[0])
+    def last(self, span: Any, found: MutableMapping[str, Any]) -> None:
+        """Add to *found* the attributes its end said; nothing, if somebody else ended it."""
+        if not span._seq_end:
+            return
+        if span._came_back is not None:
+            found.update(span._came_back)
+        else:
+            try:
+                said: str | None = scalar_digest(span._result)
+            except NotCanonical:
+                said = None
             if said is not None:
                 found[at.RESULT_DIGEST] = said
-        else:
-            found.update(result)
-        if outcome is not None:
-            found[at.EFFECT_OUTCOME] = outcome
-        found[at.SEQ_END] = seq
-        return found
+        if span._outcome is not None:
+            found[at.EFFECT_OUTCOME] = span._outcome
+        found[at.SEQ_END] = span._seq_end
 
-    def _head(self, around: Any, scope: Any, variant: str) -> dict[str, Any]:
+    def _new_head(self, around: Any, scope: Any, variant: str) -> dict[str, Any]:
         """What all calls in one scope say alike, in the order of `Operation.start`."""
         place = id(around), id(scope), variant
         known = self._heads.get(place)
-        if known is not None and known[0] is around and known[1] is scope:
-            return known[2]
-        run = around.get(at.RUN_ID) if isinstance(around, dict) else None
-        said = {**self._identity, **_scope.members(run, variant, scope), at.SEQ: 0, **self._rest}
-        found: dict[str, Any] = dict(BoundedAttributes(None, said))
-        if len(self._heads) >= _SCOPES:
-            self._heads.clear()
-        # Both are kept along, so that their ids are not given to others.
-        self._heads[place] = around, scope, found
-        return found
+        if known is None or known[0] is not around or known[1] is not scope:
+            run = around.get(at.RUN_ID) if isinstance(around, dict) else None
+            said = {**self._identity, **_scope.members(run, variant, scope), at.SEQ: 0, **self._rest}
+            if len(self._heads) >= _SCOPES:
+                self._heads.clear()
+            # Both are kept along, so that their ids are not given to others.
+            known = self._heads[place] = around, scope, variant, dict(BoundedAttributes(None, said))
+        self._head = known
+        return known[3]
 
     def _digest(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-        given = self._read.of(args, kwargs)
+        """Of settled arguments: `safe_digest` of what `Named` reads, without building it."""
+        members = self._members
         try:
-            if len(given) != len(self._parts):
-                return safe_digest(given)
-            members = [part + EXACTLY[type(given[name])](given[name]) for part, name in self._parts]
-        except (KeyError, NotCanonical):  # a call that does not fit; a number that JSON has no form for
-            return safe_digest(given)
-        return sha256("".join(members) + "}" if members else "{}")
+            if kwargs or len(args) != self._positional:
+                args = self._in_order(args, kwargs)
+            text = ""
+            for head, index in members:
+                value = args[index]
+                text += head + EXACTLY[type(value)](value)
+        except (LookupError, NotCanonical):  # a call that does not fit; a number that JSON has no form for
+            return safe_digest(self._read.of(args, kwargs))
+        return sha256(text + "}" if text else "{}")
+
+    def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Arguments in the order of the parameters.
+
+        Raises:
+            LookupError: they do not fit.
+        """
+        given = self._read.of(args, kwargs)
+        if len(given) != len(self._members):
+            raise LookupError
+        return tuple(given[name] for name in self._read.every)
+
+
+def settled(values: Iterable[Any]) -> bool:
+    """Whether none of *values* can change any more, or is so long that it should not be kept."""
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if len(value) > _LONGEST:
+                return False
+        elif kind not in _SCALARS:
+            return False
+    return True

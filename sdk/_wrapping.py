@@ -42,9 +42,9 @@ def _plain(traced: Operation[Any], function: Callable[..., Any]) -> Callable[...
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                quick.end(begun, error)
+                quick.fail(begun, error)
                 raise
-            quick.end(begun, None, result)
+            quick.end(begun, result)
             return result
         handle, context = traced.start(None, Call(args, kwargs))
         token = otel_context.attach(context) if context is not None else None
@@ -72,9 +72,9 @@ def _coroutine(traced: Operation[Any], function: Callable[..., Any]) -> Callable
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
-                quick.end(begun, error)
+                quick.fail(begun, error)
                 raise
-            quick.end(begun, None, result)
+            quick.end(begun, result)
             return result
         handle, context = traced.start(None, Call(args, kwargs))
         token = otel_context.attach(context) if context is not None else None

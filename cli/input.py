@@ -1,4 +1,7 @@
-"""Files of OTLP traces to framed requests: `.json`/`.jsonl` (one a line), `.pb` (length-delimited), `.gz` of both."""
+"""Files of OTLP traces to framed requests: `.json`/`.jsonl` (one a line), `.pb` (length-delimited), `.gz` of both.
+
+Requests for logs may stand among those for traces, in JSON: in protobuf nothing tells the two apart.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from driftline.collector.nested import flatten_nested
-from driftline.collector.otlp import UnreadableBody, accept, framed, gunzip, request_from
+from driftline.collector.otlp import LOGS, TRACES, Signal, UnreadableBody, accept, framed, gunzip, request_from
 from driftline.errors import DriftlineError
 
 STANDARD_INPUT = "-"
 
 _BATCH_BYTES = 32 * 2**20  # what is handed to the store at once: bounds memory, not meaning
 _LONGEST = 300  # characters of a parser's message: it may quote half the file
+_MEMBERS = {TRACES: "resourceSpans", LOGS: "resourceLogs"}
 _SPACE = re.compile(r"\s*")
 _JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -32,10 +36,14 @@ class UnreadableFile(DriftlineError):
 
 @dataclass
 class Contents:
-    """What was seen in a file: spans taken, spans without valid ids, members of JSON objects that are no requests."""
+    """What was seen in a file.
+
+    Spans and log records taken, spans without valid ids, members of JSON objects that are no requests.
+    """
 
     name: str
     spans: int = 0
+    records: int = 0
     rejected: int = 0
     strange: set[str] = field(default_factory=set)
 
@@ -48,32 +56,46 @@ class Contents:
         if self.strange:
             seen = ", ".join(sorted(self.strange)[:5])
             return f"{self.name} holds no spans: its objects have {seen}, an OTLP trace request has resourceSpans"
+        if self.records:
+            return f"{self.name} holds no spans, only log records: they tell of spans in other files, if at all"
         return f"{self.name} holds no spans"
 
 
-def framed_batches(contents: Contents) -> Iterator[bytes]:
-    """The requests of the file *contents* is named after, framed for the store; fills in *contents* as it reads.
+def framed_batches(contents: Contents) -> Iterator[tuple[str, bytes]]:
+    """The requests of the file *contents* is named after, framed for the store, each batch with its signal.
+
+    Fills in *contents* as it reads.
 
     Raises:
         UnreadableFile: it cannot be opened, or a part of it is not OTLP.
     """
-    parts, size = [], 0
-    for request in _requests(contents):
+    parts: dict[str, list[bytes]] = {TRACES.name: [], LOGS.name: []}
+    size = 0
+    for signal, request in _requests(contents):
         flatten_nested(request)
-        accepted = accept(request)
-        contents.spans += accepted.items
-        contents.rejected += accepted.rejected
+        accepted = accept(request, signal)
+        if signal is LOGS:
+            contents.records += accepted.items
+        else:
+            contents.spans += accepted.items
+            contents.rejected += accepted.rejected
         if accepted.items:
-            parts.append(framed(accepted.request.SerializeToString()))
-            size += len(parts[-1])
+            parts[signal.name].append(framed(accepted.request.SerializeToString()))
+            size += len(parts[signal.name][-1])
         if size > _BATCH_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
+            yield from _taken(parts)
+            size = 0
+    yield from _taken(parts)
 
 
-def _requests(contents: Contents) -> Iterator[ExportTraceServiceRequest]:
+def _taken(parts: dict[str, list[bytes]]) -> Iterator[tuple[str, bytes]]:
+    for signal, found in parts.items():
+        if found:
+            yield signal, b"".join(found)
+            found.clear()
+
+
+def _requests(contents: Contents) -> Iterator[tuple[Signal, Any]]:
     name = contents.name
     data = _read(name)
     if data[:2] == b"\x1f\x8b" or (name.endswith(".gz") and not data):
@@ -81,7 +103,9 @@ def _requests(contents: Contents) -> Iterator[ExportTraceServiceRequest]:
             data = gunzip(data) if data else gunzip(b"\x1f\x8b")
         except UnreadableBody as error:
             raise UnreadableFile(f"{name}: {error.what}", error.todo) from error
-    return _protobuf(name, data) if _is_protobuf(name, data) else _json(contents, data)
+    if _is_protobuf(name, data):
+        return ((TRACES, request) for request in _protobuf(name, data))
+    return _json(contents, data)
 
 
 def _read(name: str) -> bytes:
@@ -106,7 +130,7 @@ def _is_protobuf(name: str, data: bytes) -> bool:
     return not stem.endswith((".json", ".jsonl")) and bool(data.strip()) and not _JSON_BEGINS.match(data)
 
 
-def _json(contents: Contents, data: bytes) -> Iterator[ExportTraceServiceRequest]:
+def _json(contents: Contents, data: bytes) -> Iterator[tuple[Signal, Any]]:
     """One request a line as a rule; what is written over many lines is read as well."""
     name = contents.name
     try:
@@ -136,7 +160,8 @@ def _json(contents: Contents, data: bytes) -> Iterator[ExportTraceServiceRequest
             raise UnreadableFile(
                 f"{name}, line {line}: not valid JSON: {error}", "is it an OTLP/JSON request?"
             ) from error
-        yield _request(contents, line, found)
+        for signal in _signals(found):
+            yield signal, _request(contents, line, found, signal)
         position = _past_space(text, position)
 
 
@@ -145,17 +170,23 @@ def _past_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _request(contents: Contents, line: int, found: object) -> Any:
+def _signals(found: object) -> list[Signal]:
+    """What a line holds: spans, log records or both; what holds neither is read as spans, to be told what it lacks."""
+    members = found if isinstance(found, dict) else {}
+    return [signal for signal, member in _MEMBERS.items() if member in members] or [TRACES]
+
+
+def _request(contents: Contents, line: int, found: object, signal: Signal) -> Any:
     where = f"{contents.name}, line {line}"
     if isinstance(found, list):
         raise UnreadableFile(
             f"{where}: a JSON array; expected one OTLP/JSON request a line",
             f"take it apart: jq -c '.[]' {contents.name}",
         )
-    if isinstance(found, dict) and "resourceSpans" not in found:
+    if signal is TRACES and isinstance(found, dict) and "resourceSpans" not in found:
         contents.strange.update(str(name) for name in found)
     try:
-        return request_from(found)
+        return request_from(found, signal)
     except UnreadableBody as error:
         raise UnreadableFile(f"{where}: {error.what[:_LONGEST]}", "each line must be one OTLP/JSON request") from error
 

@@ -17,15 +17,20 @@ Marks = Mapping[tuple[str, str], list[str]]
 
 
 class RunTree:
-    """The lines of one run. *marks*: what findings say of its spans; with *unfold* every span has a line."""
+    """The lines of one run.
 
-    def __init__(self, spans: pl.DataFrame, marks: Marks, *, unfold: bool) -> None:
+    *marks*: what findings say of its spans; with *unfold* every span has a line; *events*: lines to stand below a
+    span's own.
+    """
+
+    def __init__(self, spans: pl.DataFrame, marks: Marks, *, unfold: bool, events: Marks | None = None) -> None:
         from driftline.web.forest import grow
 
         self._forest: Forest = grow(spans)
         self._spans = spans.rows(named=True)
         self._marks = marks
         self._unfold = unfold
+        self._events = events or {}
 
     def lines(self) -> Iterator[str]:
         """Top down, in order of start."""
@@ -37,6 +42,12 @@ class RunTree:
             if self._is_folded(node):
                 continue
             children = self._forest.children[node].tolist()
+            if not self._forest.fold[node]:
+                span = self._spans[self._forest.first[node]]
+                edge = "│  " if children else "   "
+                yield from (
+                    f"{below}{edge}· {line}" for line in self._events.get((span["trace_id"], span["span_id"]), [])
+                )
             for place, child in reversed(list(enumerate(children))):
                 last = place == len(children) - 1
                 stack.append((child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  ")))

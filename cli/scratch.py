@@ -38,14 +38,14 @@ class Scratch:
         return self._store
 
     def load(self, name: str) -> Contents:
-        """Put the spans of a file into the store. The same bytes a second time add nothing.
+        """Put the spans and log records of a file into the store. The same bytes a second time add nothing.
 
         Raises:
             UnreadableFile: it is not what its name says; what was read before that stays in the store.
         """
         contents = Contents(name)
-        for batch in framed_batches(contents):
-            self.store.insert_requests(batch, hashlib.sha256(batch).hexdigest())
+        for signal, batch in framed_batches(contents):
+            self.store.insert_requests(batch, hashlib.sha256(batch).hexdigest(), signal)
         return contents
 
     def empty(self) -> None:

@@ -36,6 +36,9 @@ def show(
     data: DataOption = DEFAULT_DATA,
     project: ProjectOption = None,
     unfold: Annotated[bool, typer.Option("--all", help="A line for every span: nothing folded.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Below every span its events and log records, in order of time.")
+    ] = False,
     fmt: ListFormat = "text",
 ) -> None:
     """Show a run as a tree, or a finding with its argument.
@@ -45,12 +48,12 @@ def show(
     expect_list_format(fmt)
     with reading(data, project) as store:
         wanted = what
-        if not _show(store, wanted, fmt, unfold=unfold):
+        if not _show(store, wanted, fmt, unfold=unfold or events, events=events):
             wanted = _begins_with(store, what)
-            _show(store, wanted, fmt, unfold=unfold)
+            _show(store, wanted, fmt, unfold=unfold or events, events=events)
 
 
-def _show(store: Store, what: str, fmt: str, *, unfold: bool) -> bool:
+def _show(store: Store, what: str, fmt: str, *, unfold: bool, events: bool) -> bool:
     """Show the finding or the run *what*; false if there is neither."""
     from driftline.cli.queries import ask
     from driftline.web.queries import Reader
@@ -62,7 +65,7 @@ def _show(store: Store, what: str, fmt: str, *, unfold: bool) -> bool:
         return True
     spans = load_run_spans(Reader(store), what)
     if spans.height:
-        _show_run(store, what, spans, fmt, unfold=unfold)
+        _show_run(store, what, spans, fmt, unfold=unfold, events=events)
     return spans.height > 0
 
 
@@ -133,15 +136,18 @@ def _span_line(span: dict[str, Any], site: dict[str, Any] | None) -> str:
     return f"    {'span':<8} {one_line(' '.join(part for part in told if part))}"
 
 
-def _show_run(store: Store, run: str, spans: pl.DataFrame, fmt: str, *, unfold: bool) -> None:
+def _show_run(store: Store, run: str, spans: pl.DataFrame, fmt: str, *, unfold: bool, events: bool) -> None:
     from driftline.cli.queries import ask
+    from driftline.cli.run_events import lines_by_span, load_events
     from driftline.cli.run_tree import RunTree, duration
     from driftline.cli.tables import print_json
 
     found = [json.loads(row["body"]) for row in ask(store, "finding_bodies", ids=[], run=run, limit=_MOST)]
     unjudged = ask(store, "not_checked", run=run)
+    happened = load_events(store, spans["trace_id"].unique()) if events else []
     if fmt == "json":
-        print_json({"run_id": run, "spans": spans.rows(named=True), "findings": found, "not_checked": unjudged})
+        told = {"run_id": run, "spans": spans.rows(named=True), "findings": found, "not_checked": unjudged}
+        print_json({**told, "events": happened} if events else told)
         return
     marks: dict[tuple[str, str], list[str]] = {}
     for finding in found:
@@ -152,7 +158,12 @@ def _show_run(store: Store, run: str, spans: pl.DataFrame, fmt: str, *, unfold: 
     traces, agents = spans["trace_id"].n_unique(), spans.filter(spans["agent"] != "")["agent"].n_unique()
     length = "times made up" if (spans["clock"] == "synthetic").any() else duration(took)
     lines = [f"run {one_line(run)}  {spans.height:,} spans, {traces} traces, {agents} agents, {length}"]
-    lines.extend(RunTree(spans, marks, unfold=unfold).lines())
+    starts = {
+        (trace, span): -1 if clock == "synthetic" else start
+        for trace, span, clock, start in spans.select("trace_id", "span_id", "clock", "start_ns").iter_rows()
+    }
+    below = lines_by_span(happened, starts)
+    lines.extend(RunTree(spans, marks, unfold=unfold, events=below).lines())
     if found:
         lines += ["", "findings:"]
         lines.extend(f"  {f['severity']:<8}{f['id']}  {f['grade']}  {one_line(f['title'])}" for f in found)

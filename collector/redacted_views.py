@@ -114,9 +114,11 @@ def stage_names(stages: Sequence[str]) -> list[str]:
 
 
 def _view(name: str, columns: _Texts, sql: RedactionSql) -> str:
+    alone = {column: sql.keyed_text(*known, column) for column, known in columns.keyed.items() if sql.concerns(*known)}
+    like_texts = {column: place for column, (place, _) in columns.keyed.items() if column not in alone}
     text_stages, texts = grouped(
         "new_texts",
-        {column: sql.text(place, "t_") for column, place in columns.texts.items()},
+        {column: sql.text(place, "t_") for column, place in [*columns.texts.items(), *like_texts.items()]},
         {column: sql.text(place, "t_") for column, place in columns.listed_texts.items()},
     )
     map_stages, maps = grouped(
@@ -124,30 +126,31 @@ def _view(name: str, columns: _Texts, sql: RedactionSql) -> str:
         {column: sql.attributes(place, "t_") for column, place in columns.maps.items()},
         {column: sql.attributes(place, "t_") for column, place in columns.listed_maps.items()},
     )
-    keyed = [
-        f"if(touched, {sql.keyed_text(place, key, column)}, {column}) AS {column}"
-        for column, (place, key) in columns.keyed.items()
-    ]
+    keyed = [f"if(touched, {text}, {column}) AS {column}" for column, text in alone.items()]
     stages = [*text_stages, *map_stages] or ["0 AS new_nothing"]
     return (
         read_sql("driftline.collector.store", f"sql/{name}.sql")
-        .replace("$helpers", ", ".join(["touched", *stage_names(stages)]))
+        .replace("$helpers", ", ".join(["found", "touched", *stage_names(stages)]))
         .replace("$columns", ", ".join([*texts, *maps, *keyed]))
         .replace("$number", keyed_number("RecordHash"))
         .replace("$stages", ", ".join(stages))
-        .replace("$touched", _touched(columns, sql))
+        .replace("$found", sql.finds(_all_texts(columns)))
+        .replace("$named", _named(columns, sql))
     )
 
 
-def _touched(columns: _Texts, sql: RedactionSql) -> str:
-    keys = [f"mapKeys({name})" for name in columns.maps]
-    keys += [f"arrayFlatten(arrayMap(m_ -> mapKeys(m_), {name}))" for name in columns.listed_maps]
+def _all_texts(columns: _Texts) -> list[str]:
     texts = [*columns.texts, *columns.keyed, *_texts_of(columns.maps)]
     texts += [f"arrayStringConcat({name}, '\\n')" for name in columns.listed_texts]
     inside = ", '\\n', ".join(_texts_of(["m_"]))
-    texts += [f"arrayStringConcat(arrayMap(m_ -> concat({inside}), {name}), '\\n')" for name in columns.listed_maps]
-    named = [f"{column} != ''" for column, (place, key) in columns.keyed.items() if sql.names(place, key)]
-    return " OR ".join([sql.touches(texts, keys), *named])
+    return texts + [f"arrayStringConcat(arrayMap(m_ -> concat({inside}), {name}), '\\n')" for name in columns.listed_maps]
+
+
+def _named(columns: _Texts, sql: RedactionSql) -> str:
+    keys = [f"mapKeys({name})" for name in columns.maps]
+    keys += [f"arrayFlatten(arrayMap(m_ -> mapKeys(m_), {name}))" for name in columns.listed_maps]
+    known = [f"{column} != ''" for column, (place, key) in columns.keyed.items() if sql.names(place, key)]
+    return " OR ".join([sql.named_among(keys), *known])
 
 
 def _texts_of(maps: Mapping[str, Place] | Sequence[str]) -> list[str]:

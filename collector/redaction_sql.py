@@ -40,7 +40,11 @@ class RedactionSql:
         return f"if({text} = '', '', {found})"
 
     def attributes(self, place: Place, attributes: str) -> str:
-        """A map of attributes."""
+        """A map of attributes, in a row where texts were `found`; else only its keys say what is to be done."""
+        whole = self._attributes(place, attributes, keys_only=False)
+        return f"if(found, {whole}, {self._attributes(place, attributes, keys_only=True)})"
+
+    def _attributes(self, place: Place, attributes: str, *, keys_only: bool) -> str:
         keys, values = f"mapKeys({attributes})", f"mapValues({attributes})"
         dropped = self._drop_attribute(place)
         if dropped:
@@ -50,21 +54,28 @@ class RedactionSql:
             )
         new_keys, new_values = "k_", values
         for rule in self._at(place):
-            step = _step(rule)
+            step = _step(rule, keys_only=keys_only)
             if step != "v_":
                 new_values = f"arrayMap((k_, v_) -> {step}, {keys}, {new_values})"
-            if not rule.keys and rule.action != "drop":
+            if not rule.keys and rule.action != "drop" and not keys_only:
                 new_keys = _parts(rule, new_keys, rule.action)
         if new_keys != "k_":
             keys = f"arrayMap(k_ -> {new_keys}, {keys})"
         return f"CAST((CAST({keys}, 'Array(LowCardinality(String))'), {new_values}), 'Map(LowCardinality(String), String)')"
 
     def hashed_parts(self, places: Iterable[Place], text: str) -> str:
-        """A text that detectors compare: what any rule at *places* finds in it is hashed, whatever its action."""
+        """A text that detectors compare: what any rule at *places* finds in it is hashed, whatever its action.
+
+        One that holds JSON with members that a rule means is hashed whole.
+        """
+        found = text
         for rule in self._at(*places):
-            if not (rule.keys and rule.patterns):
-                text = _parts(rule, text, "hash")
-        return text
+            if not rule.keys:
+                found = _parts(rule, found, "hash")
+        hints = [member_hint(rule.member_globs) for rule in self._at(*places) if rule.member_globs]
+        if not hints:
+            return found
+        return f"if(match({text}, {quoted('(?-s)' + '|'.join(hints))}), {hashed(text)}, {found})"
 
     def hashed_value(self, place: Place, key: str, value: str) -> str:
         """A value under *key* that detectors compare: hashed as far as the rules' keys mean it."""
@@ -73,24 +84,31 @@ class RedactionSql:
                 value = _parts(rule, value, "hash") if rule.patterns else _whole("hash", value)
         return value
 
-    def touches(self, texts: Sequence[str], keys: Sequence[str] = ()) -> str:
-        """Whether any rule may find something in *texts*, or names one of *keys* (arrays)."""
+    def finds(self, texts: Sequence[str]) -> str:
+        """Whether any rule may find something in *texts*."""
         hints = [regex.re2 for rule in self._rules for regex in rule.patterns]
         hints += [member_hint(rule.member_globs) for rule in self._rules if rule.member_globs]
-        found = []
-        if hints and texts:
-            # One look at all texts together, a line each or more: so that ^ and $ find where each begins and ends.
-            anything = "|".join(f"(?:{hint})" for hint in dict.fromkeys(hints))
-            found.append(f"match(concat({', '.join(_joined(texts))}), {quoted(f'(?m-s){anything}')})")
+        if not hints:
+            return "0"
+        # One look at all texts together, a line each or more: so that ^ and $ find where each begins and ends.
+        anything = "|".join(f"(?:{hint})" for hint in dict.fromkeys(hints))
+        return f"match(concat({', '.join(_joined(texts))}), {quoted(f'(?m-s){anything}')})"
+
+    def named_among(self, keys: Sequence[str]) -> str:
+        """Whether any rule names one of *keys*, arrays of them."""
         regexes = [regex.re2 for rule in self._rules for own in (False, True) for regex in rule.key_regexes(own=own)]
-        if regexes and keys:
-            any_key = quoted("|".join(f"(?:{regex})" for regex in dict.fromkeys(regexes)))
-            found += [f"arrayExists(k_ -> match(k_, {any_key}), {array})" for array in keys]
-        return " OR ".join(found) or "0"
+        if not regexes:
+            return "0"
+        any_key = quoted("|".join(f"(?:{regex})" for regex in dict.fromkeys(regexes)))
+        return " OR ".join(f"arrayExists(k_ -> match(k_, {any_key}), {array})" for array in keys)
 
     def names(self, place: Place, key: str) -> bool:
         """Whether the keys of a rule at *place* mean *key*."""
         return any(rule.names(key) for rule in self._at(place))
+
+    def concerns(self, place: Place, key: str) -> bool:
+        """Whether a rule at *place* names *key* or spares it."""
+        return any(rule.names(key) or rule.spares(key) for rule in self._at(place))
 
     def _at(self, *places: Place) -> list[Rule]:
         return [rule for rule in self._rules if any(rule.at(place) for place in places)]
@@ -133,8 +151,12 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _step(rule: Rule) -> str:
+def _step(rule: Rule, *, keys_only: bool) -> str:
     """What becomes of the value `v_` under the key `k_`."""
+    if keys_only and (rule.patterns or rule.action == "drop"):
+        return "v_"
+    if keys_only:
+        return f"if({_named(rule)}, {_whole(rule.action, 'v_')}, v_)"
     if not rule.keys:
         parts = _parts(rule, "v_", rule.action)
         return parts if rule.except_regex is None or parts == "v_" else f"if({_not_spared(rule)}1, {parts}, v_)"

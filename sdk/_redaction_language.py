@@ -161,7 +161,7 @@ def keys_regex(globs: Iterable[str]) -> Regex:
 # -- members of JSON, found in its text: in an attribute that is JSON, in JSON inside its strings, in a Python dict as
 # `str` writes it. What is cut short counts as far as it goes; what is nested deeper than this goes whole.
 
-_DEPTH = 6
+_DEPTH = 4
 _WS = r"[ \t\r\n]*"
 
 

@@ -31,10 +31,10 @@ _OWN = "driftline."
 _MEMBERS = ("keys", "pattern", "preset", "action", "where", "except", "projects")
 
 _SECRET_KEYS = (
-    "*password*", "*passwd*", "*passphrase*", "*secret*", "*api_key*", "*apikey*", "*api-key*", "*authorization*",
-    "*cookie*", "*credential*", "*private_key*", "*privatekey*", "*access_token*", "*refresh_token*", "*auth_token*",
-    "*id_token*", "*bearer*", "*session_token*", "*accesstoken*", "*refreshtoken*", "token", "pwd", "*.pwd", "*.token",
-    "*connection_string*",
+    "*password*", "*passwd*", "*passphrase*", "*secret*", "*api?key*", "*apikey*", "*authorization*", "*cookie*",
+    "*credential*", "*private?key*", "*privatekey*", "*access?token*", "*accesstoken*", "*refresh?token*",
+    "*refreshtoken*", "*auth?token*", "*id?token*", "*session?token*", "*connection?string*", "token", "*.token", "pwd",
+    "*.pwd",
 )  # fmt: skip
 _SECRET_PATTERNS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
@@ -45,9 +45,9 @@ _SECRET_PATTERNS = (
     r"\bAIza[0-9A-Za-z_-]{35}",
     r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
     r"\bhf_[A-Za-z0-9]{30,}|\bdriftline_(?:ingest|viewer|admin)_[a-z0-9]{10}_[A-Za-z0-9]{40}",
-    r"(?i)\bbearer[ \t]+[A-Za-z0-9._~+/-]{8,}=*|\bbasic[ \t]+[A-Za-z0-9+/]{12,}=*",
-    r"(?i)\b[a-z][a-z0-9+.-]*://[^ \t\r\n/@:]*:[^ \t\r\n/@]+@",
-    r"(?i)\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)[ \t]*[=:][ \t]*[^ \t\r\n,;&\"'}]+",
+    r"(?i:\bbearer[ \t]+[a-z0-9._~+/-]{8,}=*|\bbasic[ \t]+[a-z0-9+/]{12,}=*)",
+    r"(?i:\b[a-z][a-z0-9+.-]*://[^ \t\r\n/@:]*:[^ \t\r\n/@]+@)",
+    r"(?i:\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)[ \t]*[=:][ \t]*[^ \t\r\n,;&\"'}]+)",
 )
 # Each preset: its globs, and its patterns. Whether the digits of a card number add up cannot be asked of a regular
 # expression, so whatever looks like one counts.
@@ -143,7 +143,8 @@ def _rules(entry: Any, where: str) -> list[Rule]:
         if preset_keys:
             found.append(Rule(action, keys=preset_keys, **more))
         if texts:
-            found.append(Rule("mask" if action == "drop" else action, patterns=tuple(map(Regex, texts)), **more))
+            any_of = Regex("|".join(f"(?:{text})" for text in texts))  # in one: half the work
+            found.append(Rule("mask" if action == "drop" else action, patterns=(any_of,), **more))
     if keys or patterns:
         found.append(Rule(action, keys=keys, patterns=patterns, **more))
     if not found:

@@ -124,7 +124,7 @@ def redacted_view(name: str, statement: str, redaction: Redaction) -> str:
     replaced = f",{chr(10)}    ".join(f"{text} AS {column}" for column, text in columns.items())
     return (
         f"{head}\nSELECT * EXCEPT ({', '.join(['touched', *stage_names(stages)])}) REPLACE (\n    {replaced})\n"
-        f"FROM (SELECT *, {', '.join(stages)} FROM (SELECT *, {sql.touches(texts)} AS touched FROM (\n"
+        f"FROM (SELECT *, {', '.join(stages)} FROM (SELECT *, {sql.finds(texts)} AS touched FROM (\n"
         f"SELECT\n{body}\n))){settings}{options}"
     )
 

@@ -2,4 +2,4 @@
 -- a record is made anew with the key: from the old one its text could be guessed.
 CREATE MATERIALIZED VIEW redacted_logs TO otel_logs AS
 SELECT * EXCEPT ($helpers) REPLACE ($columns, $number AS RecordHash)
-FROM (SELECT *, $stages FROM (SELECT *, $touched AS touched FROM otel_logs_inbox))
+FROM (SELECT *, $stages FROM (SELECT *, $found AS found, found OR $named AS touched FROM otel_logs_inbox))

@@ -18,6 +18,7 @@ from driftline.collector.door import AtTheDoor, Door, key_in
 from driftline.collector.front import refusal_headers
 from driftline.collector.metrics import Watch, Watched
 from driftline.collector.probes import probe_routes
+from driftline.collector.room import SMALL, Body, Crowded, Room
 
 
 def create_receiver(
@@ -28,14 +29,18 @@ def create_receiver(
     *watch*: what `/metrics` and `/readyz` look at; by default *collector* alone.
     """
     signals = {signal.path: signal for signal in otlp.SIGNALS.values()}
+    room = Room()
 
     async def export(request: Request) -> Response:
         signal = signals[request.url.path]
         content_type = request.headers.get("content-type", "")
         try:
-            accepted = await _take(request, signal, collector, door, max_body)
+            with room.body() as body:
+                await _read(request, body, max_body)
+                accepted = await _take(request, signal, bytes(body), room, collector, door, max_body)
         except otlp.RefusedRequest as error:
-            if error.http != 503 and not isinstance(error, AtTheDoor):  # collector and door count their own
+            # Collector and door count their own.
+            if (error.http != 503 or isinstance(error, Crowded)) and not isinstance(error, AtTheDoor):
                 collector.refuse(type(error).__name__)
             return _refusal(error, content_type)
         except ClientDisconnect:
@@ -55,32 +60,40 @@ def create_receiver(
 
 
 async def _take(
-    request: Request, signal: otlp.Signal, collector: Collector, door: Door | None, max_body: int
+    request: Request,
+    signal: otlp.Signal,
+    body: bytes,
+    room: Room,
+    collector: Collector,
+    door: Door | None,
+    max_body: int,
 ) -> otlp.Accepted:
     key = key_in(request.headers.raw)
-    body = await _read(request, max_body)
 
-    def work() -> otlp.Accepted:
-        data = otlp.decompress(body, request.headers.get("content-encoding", ""), max_body)
+    def work(limit: int) -> otlp.Accepted:
+        data = otlp.decompress(body, request.headers.get("content-encoding", ""), limit)
         taker = door.enter(key, len(data)) if door else collector
         return taker.receive(data, request.headers.get("content-type", ""), signal.name)
 
     # Decoding and fsync block; the event loop serves others meanwhile.
-    return await run_in_threadpool(work)
+    try:
+        return await run_in_threadpool(work, min(SMALL, max_body))
+    except otlp.BodyTooLarge:
+        if max_body <= SMALL:
+            raise
+    async with room.turn():
+        return await run_in_threadpool(work, max_body)
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, body: Body, limit: int) -> None:
     too_large = otlp.BodyTooLarge(f"the body is larger than {limit // 2**20} MiB", "send smaller batches")
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
         raise too_large
-    chunks, size = [], 0
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
+        if body.size + len(chunk) > limit:
             raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
+        body.add(chunk)
 
 
 async def _misdirected(request: Request, error: Any) -> Response:

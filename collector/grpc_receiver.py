@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -22,6 +22,7 @@ from google.rpc.status_pb2 import Status
 from driftline.collector import otlp
 from driftline.collector.door import AtTheDoor, key_in
 from driftline.collector.front import look_for_proxy
+from driftline.collector.room import SMALL, Crowded, Room
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ _SILENCE = 30.0  # seconds that a request may take to arrive
 _GRACE = 5.0  # seconds for requests under way when the server ends
 _COME_BACK = 2.0  # seconds after which a sender may try again
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-class TooManyAtOnce(otlp.RefusedRequest):
-    """More requests arrive than we follow."""
-
-    http, code = 503, otlp.UNAVAILABLE
 
 
 class NeverSent(otlp.RefusedRequest):
@@ -124,6 +119,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no t
     def __init__(self, collector: Collector, door: Door | None, max_body: int, pool: ThreadPoolExecutor) -> None:
         self.max_body = max_body
         self._collector, self._door, self._pool = collector, door, pool
+        self._room = Room()
         self._arriving = 0
         self._methods = {
             f"/{signal.service}/Export": grpc.stream_unary_rpc_method_handler(self._taker(signal))
@@ -139,7 +135,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no t
             try:
                 accepted = await self._take(signal, requests, context)
             except otlp.RefusedRequest as error:
-                if (error.http != 503 or isinstance(error, TooManyAtOnce)) and not isinstance(error, AtTheDoor):
+                if (error.http != 503 or isinstance(error, Crowded)) and not isinstance(error, AtTheDoor):
                     self._collector.refuse(type(error).__name__)  # collector and door count their own
                 await _refuse(error, context)
             return otlp.response(signal, accepted.rejected, accepted.reason)
@@ -156,7 +152,8 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no t
             taker = self._door.enter(key, len(body)) if self._door else self._collector
             return taker.receive(body, otlp.PROTOBUF, signal.name)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        async with self._room.turn() if len(body) > SMALL else nullcontext():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _look(self, metadata: Any) -> str | None:
         """The key that a call brings, if it may go on."""
@@ -172,7 +169,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no t
 
     async def _arrived(self, requests: Any) -> bytes:
         if self._arriving >= _ARRIVING:
-            raise TooManyAtOnce("too many requests arrive at once", "retry later")
+            raise Crowded("too many requests arrive at once", "retry later")
         self._arriving += 1
         try:
             body: bytes = await asyncio.wait_for(anext(aiter(requests)), _SILENCE)

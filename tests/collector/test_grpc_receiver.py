@@ -219,7 +219,7 @@ def test_more_than_can_be_followed_come_back_later(served: Served, monkeypatch: 
     error = refused(served, SENT.SerializeToString())
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert trailer(error, "google.rpc.retryinfo-bin") is not None
-    assert served.collector.stats()["refused"] == {"TooManyAtOnce": 1}
+    assert served.collector.stats()["refused"] == {"Crowded": 1}
 
 
 def test_a_stranger_is_turned_away_before_his_request_is_read(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from driftline._redacting import rules_from
+from driftline._redaction_rules import Rule, parse_rules
 from driftline.analyzers.catalogue import Catalogue, load_catalogue
 from driftline.analyzers.finding import SEVERITIES, Severity
 from driftline.errors import DriftlineError
@@ -20,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
-_SETTINGS = ("fail_on", "skew", "catalog", "severity", "loop_min")
+_SETTINGS = ("fail_on", "skew", "catalog", "severity", "loop_min", "redact")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m)?")
 _IN_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, None: 1.0}
 
@@ -34,7 +36,7 @@ class Config:
     """How to judge.
 
     `skew_ms` bounds the clocks of different hosts against each other; None (`auto`): measured where possible, else
-    unbounded. `severity` maps a detector or `detector.anomaly` to a severity, or to "off". `fail_on` is the lowest
+    unbounded. `redact`: what a server takes from all it stores; None: as before. `severity` maps a detector or `detector.anomaly` to a severity, or to "off". `fail_on` is the lowest
     severity that fails a build. `loop_min`: how many equal calls without a change of state make a loop.
     """
 
@@ -43,6 +45,7 @@ class Config:
     catalogue: Catalogue = field(default_factory=Catalogue)
     severity: Mapping[str, str] = field(default_factory=dict)
     loop_min: int = 4
+    redact: tuple[Rule, ...] | None = None
 
     def severity_for(self, detector: str, anomaly: str, default: Severity) -> str:
         """The severity a finding gets: the most specific setting wins; "off" drops the finding."""
@@ -135,6 +138,9 @@ def _parse(where: str, folder: Path, data: Mapping[str, Any], known: Mapping[str
         found["catalogue"] = load_catalogue(folder / data["catalog"])
     if "skew" in data:
         found["skew_ms"] = _skew(where, data["skew"])
+    if "redact" in data:
+        said = data["redact"]
+        found["redact"] = rules_from(said) if isinstance(said, str) else parse_rules(said, where)
     if "severity" in data:
         found["severity"] = _severities(where, data, known)
     return found

@@ -21,6 +21,7 @@ from driftline._concepts import llm, retrieval, step, tool, validation
 from driftline._handles import AgentHandle, Handle, ModelHandle, ToolHandle, ValidationHandle
 from driftline._init import flush, init, shutdown
 from driftline._messages import SendHandle, extract, inject, receive, send
+from driftline._redacting import RedactingExporter
 from driftline._scope import current_run
 from driftline._turns import agent, run
 from driftline._version import VERSION
@@ -34,6 +35,7 @@ __all__ = [
     "DriftlineError",
     "Handle",
     "ModelHandle",
+    "RedactingExporter",
     "Refused",
     "SendHandle",
     "ToolHandle",

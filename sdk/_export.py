@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from driftline import attributes as at
 from driftline._batch import BatchProcessor
 from driftline._guard import described, guarded, warn_once
 from driftline._process import process_resource
@@ -23,6 +24,7 @@ from driftline._span_copy import PendingCopy, with_resource
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
+    from driftline._redacting import Redacting
     from driftline._session import Session
 
 _TIMEOUT = 5.0
@@ -50,21 +52,24 @@ class WholeSender:
         self._session = session
         self._where = where
         self._reason = ""
+        self._given_up = 0
         self._merged: dict[int, tuple[Resource, Resource]] = {}
 
-    def send(self, spans: Sequence[ReadableSpan]) -> bool:
-        """Send *spans*; a failure is logged once and never raised."""
+    def send(self, spans: Sequence[ReadableSpan], given_up: int) -> list[ReadableSpan]:
+        """Send *spans*, and return those that did not arrive; a failure is logged once and never raised."""
         with _quiet():
+            if given_up != self._given_up:
+                self._given_up = given_up
+                self._merged.clear()
             whole = [self._complete(span) for span in spans]
-            sent = self._export(whole)
-            if not sent and self._session is not None and not self._session.asked:
+            sent = [self._export(whole)] * len(whole)
+            if not all(sent) and self._session is not None and not self._session.asked:
                 # Nothing was even asked for: a span that cannot be encoded must not cost the others.
-                alone = [self._export([span]) for span in whole]
-                sent = all(alone)
-        if not sent:
+                sent = [self._export([span]) for span in whole]
+        if not all(sent):
             said = "".join(f" {part}" for part in (self._where and f"to {self._where}", self._reason) if part)
             warn_once("export", "driftline cannot deliver spans%s. Your code runs on. %s", said, _TODO)
-        return sent
+        return [span for span, arrived in zip(spans, sent, strict=True) if not arrived]
 
     def _export(self, spans: Sequence[ReadableSpan]) -> bool:
         if self._session is not None:
@@ -104,6 +109,8 @@ class WholeSender:
                 if str(said.get(key, "unknown_service")).startswith("unknown_service"):
                     said[key] = value
             said.update({key: own[key] for key in ("service.instance.id", "process.pid")})
+            if self._given_up:
+                said[at.GIVEN_UP] = self._given_up
             whole = resource if said == resource.attributes else Resource(said, resource.schema_url)
             known = self._merged[id(resource)] = resource, whole
         return known[1]
@@ -113,10 +120,17 @@ class Exporting:
     """The processor driftline added to a provider, and how to flush and end it."""
 
     def __init__(
-        self, provider: TracerProvider, exporter: SpanExporter | None, endpoint: str | None, said: Mapping[str, str]
+        self,
+        provider: TracerProvider,
+        exporter: SpanExporter | None,
+        endpoint: str | None,
+        said: Mapping[str, str],
+        redacting: Redacting | None = None,
     ) -> None:
         self.provider = provider
-        self.processor = BatchProcessor(_sender_of(exporter, said) if exporter else _otlp(endpoint, said))
+        self.processor = BatchProcessor(
+            _sender_of(exporter, said, redacting) if exporter else _otlp(endpoint, said, redacting)
+        )
         provider.add_span_processor(self.processor)
         atexit.register(self.close)
         multiprocessing = sys.modules.get("multiprocessing")
@@ -175,23 +189,35 @@ def provider_in_use() -> TracerProvider | None:
     return found if isinstance(found, TracerProvider) else None
 
 
-def _sender_of(exporter: SpanExporter, said: Mapping[str, str]) -> Callable[[], WholeSender]:
-    return lambda: WholeSender(exporter, said)
+def _sender_of(
+    exporter: SpanExporter, said: Mapping[str, str], redacting: Redacting | None
+) -> Callable[[], WholeSender]:
+    return lambda: WholeSender(_redacted(exporter, redacting), said)
 
 
-def _otlp(endpoint: str | None, said: Mapping[str, str]) -> Callable[[], WholeSender]:
+def _redacted(exporter: SpanExporter, redacting: Redacting | None) -> SpanExporter:
+    """*exporter*, to which only what *redacting* leaves comes: whole resources included."""
+    if redacting is None:
+        return exporter
+    from driftline._redacting import RedactingExporter
+
+    return RedactingExporter(exporter, redacting)
+
+
+def _otlp(endpoint: str | None, said: Mapping[str, str], redacting: Redacting | None) -> Callable[[], WholeSender]:
     """OTLP/HTTP to *endpoint*, or as the standard environment variables say."""
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_quiet())
     if endpoint is None and os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").startswith("grpc"):
-        return _sender_of(_grpc(), said)
+        return _sender_of(_grpc(), said, redacting)
 
     def make() -> WholeSender:
         session = _session()
         exporter = OTLPSpanExporter(
             endpoint=endpoint, headers=_key(session, endpoint), timeout=_TIMEOUT if endpoint else None, session=session
         )
-        return WholeSender(exporter, said, session, endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+        where = endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        return WholeSender(_redacted(exporter, redacting), said, session, where)
 
     return make
 

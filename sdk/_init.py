@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
+    from driftline._redacting import Redact, Redacting
+
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 _STANDARD = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -29,6 +31,7 @@ def init(
     capture: Capture | None = None,
     variant: str | None = None,
     enabled: bool | None = None,
+    redact: Redact | None = None,
 ) -> None:
     """Send spans to a collector. Everything may come from the environment instead.
 
@@ -44,14 +47,19 @@ def init(
             else `DRIFTLINE_CAPTURE`.
         variant: prompt, model or graph variant of this process; else `DRIFTLINE_VARIANT`.
         enabled: false makes every call of driftline do nothing; else not `DRIFTLINE_DISABLED=1`.
+        redact: what is taken from spans before they leave the process: rules, the path of a file with rules, names of
+            presets, a function of key and value, or a list of these; else `DRIFTLINE_REDACT`. Digests are those of what
+            was there. A rule in the environment that cannot be used lets nothing out.
 
     Nothing here raises into your program, and no collector need be reachable.
 
     Raises:
         ValueError: *capture* is none of the three words.
+        DriftlineError: a rule of *redact* cannot be used.
     """
     if capture is not None and capture not in CAPTURES:
         raise ValueError(f"capture {capture!r}: use one of {', '.join(CAPTURES)}")
+    redacting = _redacting(redact)
     settings.capture = capture or _capture_of_environment()
     settings.variant = variant or os.environ.get("DRIFTLINE_VARIANT", "")
     if enabled is not None:
@@ -67,7 +75,7 @@ def init(
         said = {"service.name": service_name, "service.version": service_version}
         known = {key: value for key, value in said.items() if value}
         provider = tracer_provider or provider_in_use() or _new_provider(known)
-        settings.exporting = Exporting(provider, exporter, _endpoint(endpoint), known)
+        settings.exporting = Exporting(provider, exporter, _endpoint(endpoint), known, redacting)
         settings.tracer = None
 
 
@@ -83,6 +91,22 @@ def shutdown(timeout: float = 5.0) -> None:
     exporting, settings.exporting, settings.tracer = settings.exporting, None, None
     if exporting:
         exporting.close(timeout)
+
+
+def _redacting(given: Redact | None) -> Redacting | None:
+    said = given if given is not None else os.environ.get("DRIFTLINE_REDACT")
+    if not said:
+        return None
+    from driftline import _redacting as redacting
+    from driftline.errors import DriftlineError
+
+    try:
+        return redacting.redacting(said)
+    except DriftlineError as error:
+        if given is not None:
+            raise
+        warn_once("redact", "DRIFTLINE_REDACT: %s. No span is sent.", error)
+        return redacting.Redacting.of_everything()
 
 
 def _new_provider(said: dict[str, str]) -> TracerProvider:

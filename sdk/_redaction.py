@@ -29,7 +29,7 @@ class Redactor:
 
     def attributes(self, place: Place, said: Mapping[str, str]) -> dict[str, str]:
         """Attributes, as text, without what the rules take."""
-        kept = {key: value for key, value in said.items() if not self._drops(place, key, value)}
+        kept = {key: value for key, value in said.items() if not self.drops(place, key, value)}
         return {self.name(place, key): self.value(place, key, value) for key, value in kept.items()}
 
     def value(self, place: Place, key: str, value: str) -> str:
@@ -41,7 +41,7 @@ class Redactor:
 
     def text(self, place: Place, text: str) -> str:
         """What becomes of a text that is no attribute: a span's name, an event's, a version."""
-        if self._drops(place, None, text):
+        if self.drops(place, None, text):
             return MASK
         for rule in self.rules:
             if rule.at(place) and not (rule.keys and rule.patterns):
@@ -52,7 +52,7 @@ class Redactor:
         """What becomes of a text that rules may name by *key*: the body of a log record, the message of a status."""
         if not text:
             return text
-        return MASK if self._drops(place, key, text) else self.value(place, key, text)
+        return MASK if self.drops(place, key, text) else self.value(place, key, text)
 
     def name(self, place: Place, key: str) -> str:
         """What becomes of an attribute's *key* itself."""
@@ -61,7 +61,12 @@ class Redactor:
                 key = self._parts(rule, key)
         return key
 
-    def _drops(self, place: Place, key: str | None, value: str) -> bool:
+    def names(self, place: Place, key: str) -> bool:
+        """Whether a rule takes the whole value under *key*."""
+        return any(rule.keys and not rule.patterns and rule.names(key) for rule in self.rules if rule.at(place))
+
+    def drops(self, place: Place, key: str | None, value: str) -> bool:
+        """Whether *value* goes without a trace: an attribute under *key*, or a text that has none."""
         return any(self._drops_by(rule, key, value) for rule in self.rules if rule.action == "drop" and rule.at(place))
 
     @staticmethod

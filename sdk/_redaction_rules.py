@@ -47,7 +47,7 @@ _SECRET_PATTERNS = (
     r"\bhf_[A-Za-z0-9]{30,}|\bdriftline_(?:ingest|viewer|admin)_[a-z0-9]{10}_[A-Za-z0-9]{40}",
     r"(?i:\bbearer[ \t]+[a-z0-9._~+/-]{8,}=*|\bbasic[ \t]+[a-z0-9+/]{12,}=*)",
     r"(?i:\b[a-z][a-z0-9+.-]*://[^ \t\r\n/@:]*:[^ \t\r\n/@]+@)",
-    r"(?i:\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)[ \t]*[=:][ \t]*[^ \t\r\n,;&\"'}]+)",
+    r"(?i:\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)[ \t]*[=:][ \t]*[\"']?[^ \t\r\n,;&\"'}]+)",
 )
 # Each preset: its globs, and its patterns. Whether the digits of a card number add up cannot be asked of a regular
 # expression, so whatever looks like one counts.

@@ -181,7 +181,7 @@ def _collector(data: str, project: str | None, clickhouse: str | None) -> Iterat
     from driftline.collector.store.project_databases import open_project
 
     name = project or "default"
-    with open_store(clickhouse or folder_of(data)) as base:
+    with open_store(clickhouse or folder_of(data), key_folder=folder_of(data)) as base:
         store = base if name == "default" else open_project(base, name)
         install_views(store)
         collector = Collector(store, folder_of_project(folder_of(data), name))

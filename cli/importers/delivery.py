@@ -84,7 +84,12 @@ def deliver(
     if not is_url(data):
         prepare_folder(Path(data).expanduser())
         _expect_project(Path(data).expanduser(), project)
-    store = open_store(data, project=project)
+    told = None
+    if config.redact is not None and not is_url(data):
+        from driftline.collector.redaction import wanted
+
+        told = wanted(config.redact, Path(data).expanduser())
+    store = open_store(data, project=project, redaction=told)
     try:
         install_views(store)
         _insert(requests, store, say)

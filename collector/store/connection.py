@@ -46,13 +46,18 @@ _WRITE_SETTINGS = {"async_insert": 0}  # what was inserted is there when the cal
 
 
 def open_store(
-    location: str | Path, *, create: bool = True, project: str = "default", redaction: Redaction | None = None
+    location: str | Path,
+    *,
+    create: bool = True,
+    project: str = "default",
+    redaction: Redaction | None = None,
+    key_folder: Path | None = None,
 ) -> Store:
     """Open the store at *location*: a folder (embedded engine) or an ``http(s)://user:password@host/database`` URL.
 
     With *create* the schema is brought up to date; without it the store must exist and is only read. A *project* other
     than `default` has a database beside the one that *location* leads to. *redaction*: what is to be taken from all
-    that comes in from now on; None: what the store was told before.
+    that comes in from now on; None: what the store was told before, with the key in *key_folder* if it is on a server.
 
     Raises:
         StoreInUse: another process has the folder open.
@@ -63,7 +68,7 @@ def open_store(
     """
     text = str(location)
     if text.startswith(("http://", "https://")):
-        store = Store(text, redaction)
+        store = Store(text, redaction, key_folder)
     else:
         folder = Path(text).expanduser().resolve()
         if not create and not (folder / "store").is_dir():

@@ -23,6 +23,7 @@ from driftline.cli.context import (
     withdraw,
 )
 from driftline.cli.entrance import Entrance
+from driftline.cli.terminal import remark
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ def serving(
     from driftline.collector.control import controlled
     from driftline.collector.door import Door
     from driftline.collector.projects import Projects
-    from driftline.collector.store import open_store
     from driftline.collector.store.connection import without_password
 
     ports = [(otlp_port, "--otlp-port"), (web_port, "--web-port")]
@@ -105,7 +105,7 @@ def serving(
 
     with ExitStack() as stack:
         stack.enter_context(_temporary_files_in(folder / "tmp"))
-        store = open_store(clickhouse or folder)
+        store = _opened(clickhouse, folder, config)
         stack.callback(store.close)
         projects = Projects(store, folder, access, begin)
         stack.callback(projects.stop)
@@ -133,6 +133,19 @@ def serving(
         announce(folder, server)
         stack.callback(withdraw, folder)
         yield Running(store, collector, loops["default"], server)
+
+
+def _opened(clickhouse: str | None, folder: Path, config: Any) -> Store:
+    """The store, told what to redact if the settings say so."""
+    from driftline.collector.redaction import wanted
+    from driftline.collector.store import open_store
+
+    rules = config.redact if config is not None else None
+    told = None if rules is None else wanted(rules, folder)
+    store = open_store(clickhouse or folder, redaction=told, key_folder=folder)
+    if rules is None and store.redaction():
+        remark("the rules of redaction that this store was given before stay in force; `redact = []` ends them")
+    return store
 
 
 @contextmanager

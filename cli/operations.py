@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
     from driftline.collector.control import Operation, Say
-    from driftline.collector.projects import Projects
+    from driftline.collector.projects import Project, Projects
     from driftline.collector.store import Store
 
 Stores = Mapping[str, "Store"]
@@ -42,11 +42,22 @@ def served_operations(projects: Projects, folder: Path) -> dict[str, Operation]:
 
     def run(name: str, arguments: Mapping[str, Any], say: Say) -> Any:
         opened = projects.opened()
-        for project in opened:
-            project.collector.flush()  # what is acknowledged is in the store then
-        return _OPERATIONS[name]({project.name: project.store for project in opened}, folder, arguments, say)
+        stores = {project.name: project.store for project in opened}
+        if name == "backup":
+            return _backup(stores, folder, arguments, say, lambda: _settle(opened))
+        return _OPERATIONS[name](stores, folder, arguments, say)
 
     return {name: partial(run, name) for name in _OPERATIONS}
+
+
+def _settle(projects: Iterable[Project]) -> None:
+    for project in projects:
+        if not project.collector.settle():
+            trouble = project.collector.stats()["trouble"] or "ClickHouse is slow"
+            raise DriftlineError(
+                f"what was acknowledged of project {project.name} is not stored yet: {trouble}",
+                "see what `driftline doctor` says, then try again",
+            )
 
 
 @contextmanager
@@ -90,15 +101,21 @@ def _retention(stores: Stores, _folder: Path | None, arguments: Mapping[str, Any
     return asdict(retention_of(store))
 
 
-def _backup(stores: Stores, folder: Path | None, arguments: Mapping[str, Any], say: Say) -> Any:
+def _backup(
+    stores: Stores,
+    folder: Path | None,
+    arguments: Mapping[str, Any],
+    say: Say,
+    settle: Callable[[], None] | None = None,
+) -> Any:
     from driftline.collector.backup import backup
 
-    if folder is None:
+    if folder is None or not all(store.embedded for store in stores.values()):
         raise DriftlineError(
             "a ClickHouse server makes its backups itself",
-            "see BACKUP in ClickHouse's documentation, or back up a folder",
+            "have it run BACKUP DATABASE, once for each project; the log and the keys lie in the folder: copy that",
         )
-    return backup(stores, folder, Path(arguments["target"]), say)
+    return backup(stores, folder, Path(arguments["target"]), say, settle)
 
 
 def _export(stores: Stores, _folder: Path | None, arguments: Mapping[str, Any], say: Say) -> Any:

@@ -2,8 +2,9 @@
 
 A backup is a folder: `manifest.json`, and for each project and table files of rows in ClickHouse's Native format,
 packed with zstd. It is written beside its place and renamed when it is whole; the manifest has each file's SHA-256.
-Rows that come while it is made are left out, so that all tables end at the same moment. What waits in the log then is
-stored first; what was set aside, and who may enter, is copied too.
+What waits in the log is stored first, and spans that come while it is made are left out of all tables alike: a row has
+the time at which it came from the table its view reads. Beside the rows it holds what was set aside, who may enter, and
+the key of redaction; of a folder that no server has, also the log.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+from driftline.collector.access import FILE
 from driftline.collector.projects import folder_of_project
+from driftline.collector.redaction import KEY_FILE
+from driftline.collector.store import migrations
 from driftline.collector.upkeep import Retention, apply_retention, retention_of
+from driftline.collector.wal import SUFFIX
 from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
@@ -42,7 +47,8 @@ _CAME = {
 
 _TABLES = """
 SELECT name, trim(splitByChar(',', sorting_key)[1]) AS key FROM system.tables
-WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name
+WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+ORDER BY name != 'runs', name  -- a run that is said to be judged has its findings in the copy: they are written first
 """
 _PARTITIONS = """
 SELECT partition_id AS id, sum(data_uncompressed_bytes) AS bytes FROM system.parts
@@ -59,30 +65,44 @@ class InTheWay(DriftlineError):
     """There is something already where a backup, or what it holds, should go."""
 
 
-def backup(stores: Mapping[str, Store], data: Path, target: Path, say: Say) -> dict[str, Any]:
+def backup(
+    stores: Mapping[str, Store], data: Path, target: Path, say: Say, settle: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Copy the projects in *stores* and what else lies in *data* to the new folder *target*; its manifest.
+
+    *settle* returns when what is in the log can be queried; None: nobody empties the log, so it is copied.
 
     Raises:
         InTheWay: *target* is not empty.
     """
     _expect_nothing(target)
+    if settle:
+        settle()
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     try:
         began = datetime.now(timezone.utc)
+        if settle:
+            settle()  # what was on its way into the tables just now is in all of them, or in none
         projects = {
             name: _copy_project(name, store, partial, f"{began:%Y-%m-%d %H:%M:%S.%f}", say)
             for name, store in stores.items()
         }
         files: dict[str, str] = {}
-        for path in _beside(data, stores):
+        for path in _beside(data, stores, log=settle is None):
             copy = partial / "folder" / path.relative_to(data)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
             files[path.relative_to(data).as_posix()] = _digest(copy)
-        manifest = {"format": _FORMAT, "began_at": began.isoformat(), "projects": projects, "files": files}
-        manifest["retention"] = {name: asdict(retention_of(store)) for name, store in stores.items()}
+        manifest = {
+            "format": _FORMAT,
+            "schema": _schema(),
+            "began_at": began.isoformat(),
+            "projects": projects,
+            "files": files,
+            "retention": {name: asdict(retention_of(store)) for name, store in stores.items()},
+        }
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         _sync(partial)
         if target.exists():
@@ -102,15 +122,13 @@ def read_manifest(source: Path) -> dict[str, Any]:
     """
     try:
         found: dict[str, Any] = json.loads((source / _MANIFEST).read_text(encoding="utf-8"))
-        number, projects, files = found["format"], found["projects"], found["files"]
+        number, schema, projects, files = found["format"], found["schema"], found["projects"], found["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnusableBackup(
             f"{source} is no backup: {error}", "give the folder that `driftline backup` wrote"
         ) from error
-    if number != _FORMAT:
-        raise UnusableBackup(
-            f"{source} is a backup of format {number}, this driftline reads {_FORMAT}", "upgrade driftline"
-        )
+    if number != _FORMAT or schema > _schema():
+        raise UnusableBackup(f"{source} was written by a newer driftline than this one", "upgrade driftline")
     expected = {f"folder/{name}": digest for name, digest in files.items()}
     expected |= {
         part["file"]: part["sha256"] for tables in projects.values() for parts in tables.values() for part in parts
@@ -131,6 +149,10 @@ def restore(manifest: Mapping[str, Any], source: Path, name: str, store: Store, 
         for part in parts:
             say(f"{name}: {table}, {part['bytes'] / 2**20:,.1f} MiB")
             store.insert_stream(table, "Native", _unpacked(source / part["file"]))
+
+
+def restore_retention(manifest: Mapping[str, Any], name: str, store: Store) -> None:
+    """Keep the rows of project *name* as long as they were kept: what is older by now goes at once."""
     apply_retention(store, Retention(**manifest["retention"][name]))
 
 
@@ -167,11 +189,20 @@ def _copy_project(name: str, store: Store, partial: Path, until: str, say: Say) 
     return tables
 
 
-def _beside(data: Path, names: Iterable[str]) -> Iterator[Path]:
-    if (data / "access.json").is_file():
-        yield data / "access.json"
+def _schema() -> int:
+    """The newest migration: a backup is read by a driftline that has it."""
+    return migrations.available()[-1][0]
+
+
+def _beside(data: Path, names: Iterable[str], *, log: bool) -> Iterator[Path]:
+    for path in (data / FILE, data / KEY_FILE):
+        if path.is_file():
+            yield path
     for name in names:
-        yield from sorted(path for path in (folder_of_project(data, name) / "dead-letter").glob("*") if path.is_file())
+        folder = folder_of_project(data, name)
+        yield from sorted(path for path in (folder / "dead-letter").glob("*") if path.is_file())
+        if log:
+            yield from sorted((folder / "log").glob(f"*{SUFFIX}"))
 
 
 def _expect_nothing(target: Path) -> None:

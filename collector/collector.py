@@ -148,6 +148,16 @@ class Collector:
         """Wait until everything acknowledged can be queried; false if that took longer than *timeout* seconds."""
         return self._tally.wait_stored(timeout)
 
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until what is in the log now can be queried, whatever comes meanwhile; false if it took too long."""
+        deadline = time.monotonic() + timeout
+        waiting = self._wal.paths()
+        while any(path.exists() for path in waiting):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_IDLE / 2)
+        return True
+
     def stats(self) -> dict[str, Any]:
         """The counters (`tally.Stats`), as JSON-able data."""
         found = self._tally.stats()

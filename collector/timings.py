@@ -11,7 +11,7 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 @dataclass(frozen=True)
 class Spread:
-    """How often something took up to so many seconds, shorter ones included; how often at all, and how long together."""
+    """How often something took up to so many seconds, shorter ones included; how often at all; how long together."""
 
     buckets: tuple[tuple[float, int], ...]
     count: int

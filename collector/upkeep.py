@@ -64,15 +64,17 @@ def parse_days(text: str) -> int | None:
 
 def retention_of(store: Store) -> Retention:
     """What is in force."""
-    found = _in_force(store)
+    found = days_by_table(store)
     return Retention(found.get("otel_traces"), found.get("findings"))
 
 
 def apply_retention(store: Store, wanted: Retention) -> bool:
     """Let ClickHouse delete rows by itself when their time is over; true if that is something new.
 
-    A row's time counts from when it came. Rows go when ClickHouse merges, a few hours later as a rule; at once by
-    `compact`. A part whose rows are all due is dropped without being read.
+    A row's time counts from when it came. What is due now goes in the background, at once; what becomes due later goes
+    when ClickHouse merges, which it does for that every four hours, or by `compact`. Rows are deleted one by one, not
+    when a whole part is due: a part may hold a month, so spans would stay up to a month longer than was promised. A part
+    is rewritten at about a million rows a second; one whose rows are all due is dropped without being read.
 
     Raises:
         InvalidRetention: findings would go before the spans that prove them.
@@ -81,24 +83,25 @@ def apply_retention(store: Store, wanted: Retention) -> bool:
         raise InvalidRetention(
             "findings would be deleted before the spans that prove them", "keep findings at least as long as spans"
         )
-    if retention_of(store) == wanted:
-        return False
-    in_force = _in_force(store)
+    in_force = days_by_table(store)
+    changed = False
     for tables, days in ((_SPANS, wanted.spans), (_CONCLUSIONS, wanted.findings)):
         for table, moment in tables.items():
+            if in_force.get(table) == days:
+                continue
+            changed = True
             if days is None:
-                if table in in_force:
-                    store.command(f"ALTER TABLE {table} REMOVE TTL")
+                store.command(f"ALTER TABLE {table} REMOVE TTL")
             else:
-                # Not rewritten at once: merges do it, and `driftline compact` on demand.
+                # Parts must learn of it: one that knows another time, or none, is not even looked at by merges.
                 store.command(
-                    f"ALTER TABLE {table} MODIFY TTL toDateTime({moment}) + INTERVAL {days} DAY "
-                    "SETTINGS materialize_ttl_after_modify = 0"
+                    f"ALTER TABLE {table} MODIFY TTL toDateTime({moment}) + toIntervalDay({days}) "
+                    "SETTINGS materialize_ttl_after_modify = 1, mutations_sync = 0"
                 )
-    return True
+    return changed
 
 
-def _in_force(store: Store) -> dict[str, int]:
+def days_by_table(store: Store) -> dict[str, int]:
     """Days by table, of those that have a time to live."""
     found = store.rows("SELECT name, create_table_query AS said FROM system.tables WHERE database = currentDatabase()")
     matches = {row["name"]: re.search(r" TTL .*?toIntervalDay\((\d+)\)", row["said"]) for row in found}

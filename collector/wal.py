@@ -67,7 +67,7 @@ class WriteAheadLog:
         self._lock = threading.Lock()
         self._size = 0
         self._number = 0
-        for path in self._files():
+        for path in self.paths():
             self._number = max(self._number, int(path.name.partition("-")[0]))
             self._size += path.stat().st_size
 
@@ -110,7 +110,7 @@ class WriteAheadLog:
 
     def closed_segments(self) -> Iterator[tuple[Segment, Contents]]:
         """The segments that wait to be stored, oldest first, and what each holds."""
-        for path in self._files():
+        for path in self.paths():
             if path != self._path:
                 data = path.read_bytes()
                 contents = scan(data)
@@ -213,7 +213,8 @@ class WriteAheadLog:
         with self._lock:
             self._size = max(0, self._size + number)
 
-    def _files(self) -> list[Path]:
+    def paths(self) -> list[Path]:
+        """The files of its segments, oldest first, the one that is written to among them."""
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 

@@ -21,7 +21,8 @@ SELECT
     toInt64OrNull($field(memory_epoch)) AS epoch,
     $field(memory_watermark) AS watermark,
     Timestamp AS started_at,
-    RowVersion AS row_version
+    RowVersion AS row_version,
+    IngestedAt AS ingested_at
 FROM
 (
     SELECT

@@ -8,6 +8,7 @@ SELECT
     SpanId AS span_id,
     Timestamp AS logged_at,
     RecordHash AS record_hash,
+    IngestedAt AS ingested_at,
     if(LogAttributes['exception.type'] != '', LogAttributes['exception.type'], LogAttributes['error.type']) AS error_type,
     LogAttributes['exception.message'] AS error_message,
     multiIf(

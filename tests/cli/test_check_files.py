@@ -86,6 +86,30 @@ def test_unknown_members_are_ignored(run: Run, tmp_path: Path) -> None:
     assert run("check", "x.json").code == 1
 
 
+def test_log_records_beside_spans_are_taken(run: Run, tmp_path: Path) -> None:
+    """Their arguments complete the spans: in lines of their own, in the same object, in another file."""
+    calls = [
+        f'{{"traceId":"{"1" * 32}","spanId":"{number * 16}","name":"execute_tool charge",'
+        f'"startTimeUnixNano":"{number}000","endTimeUnixNano":"{number}500","attributes":[{{"key":"driftline.effect","value":{{"stringValue":"write"}}}}]}}'
+        for number in "12"
+    ]
+    given = '"attributes":[{"key":"gen_ai.tool.call.arguments","value":{"stringValue":"{\\"order\\":1}"}}]'
+    records = ",".join(
+        f'{{"traceId":"{"1" * 32}","spanId":"{number * 16}","timeUnixNano":"1",{given}}}' for number in "12"
+    )
+    logs = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}\n'.encode()
+    spans = _spans(*calls)
+    (tmp_path / "spans.jsonl").write_bytes(spans)
+    (tmp_path / "logs.jsonl").write_bytes(logs)
+    (tmp_path / "after.jsonl").write_bytes(spans + logs)
+    (tmp_path / "one.json").write_bytes(spans.strip()[:-1] + b"," + logs.strip()[1:])
+    assert not run("check", "spans.jsonl", "--format", "json").json["findings"]
+    for files in (["after.jsonl"], ["one.json"], ["logs.jsonl", "spans.jsonl"]):
+        found = run("check", *files, "--format", "json").json["findings"]
+        assert [finding["anomaly"] for finding in found] == ["repeated_effect"], files
+    assert "only log records" in run("check", "logs.jsonl").err
+
+
 def test_ids_may_be_upper_case(run: Run, tmp_path: Path) -> None:
     """Hex is hex."""
     text = jsonl(FAULTY).decode()

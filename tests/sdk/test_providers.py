@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -38,6 +40,23 @@ def test_both_exporters_see_both_kinds_of_spans() -> None:
         assert (tool.name, own.name) == ("execute_tool t", "own")
         assert tool.parent is not None
         assert own.context.span_id == tool.parent.span_id
+
+
+def test_log_exporters_are_left_alone() -> None:
+    """A program's own log records go where they went, and name our spans."""
+    records = InMemoryLogRecordExporter()
+    logs = LoggerProvider()
+    logs.add_log_record_processor(SimpleLogRecordProcessor(records))
+    set_by_others = _logs.get_logger_provider()
+    _both(TracerProvider(shutdown_on_exit=False))
+    assert _logs.get_logger_provider() is set_by_others
+    with driftline.tool("t"):
+        context = trace.get_current_span().get_span_context()
+        logs.get_logger("app").emit(_logs.LogRecord(body="hello"))
+    driftline.flush()
+    (one,) = records.get_finished_logs()
+    record = one.log_record
+    assert (record.body, record.trace_id, record.span_id) == ("hello", context.trace_id, context.span_id)
 
 
 def test_pending_copies_are_ours_alone() -> None:

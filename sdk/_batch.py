@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, cast
 
 from opentelemetry import context as otel_context
@@ -29,11 +29,14 @@ _SUPPRESS = (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", ""), "suppre
 
 
 class Sender(Protocol):
-    """Takes a batch away. False: it is lost; `worth_retrying` tells whether another try makes sense."""
+    """Takes a batch away, and says which spans of it did not arrive; `worth_retrying`: another try makes sense.
+
+    *given_up*: how many spans of the process had been lost before, for the receiver to know.
+    """
 
     @property
     def worth_retrying(self) -> bool: ...
-    def send(self, spans: Sequence[ReadableSpan]) -> bool: ...
+    def send(self, spans: Sequence[ReadableSpan], given_up: int) -> Sequence[ReadableSpan]: ...
     def shutdown(self) -> None: ...
 
 
@@ -49,7 +52,8 @@ class BatchProcessor(SpanProcessor):
     """Queues ended spans and sends them in batches, twice a second or when a batch is full.
 
     When the queue is full the newest spans are dropped: what was kept then still begins with the runs' roots, and the
-    gap in `driftline.seq` shows that something is missing.
+    gap in `driftline.seq` shows that something is missing. How many were dropped, or lost because nobody took them,
+    is counted in `given_up`, and said with every later batch.
     """
 
     def __init__(self, make_sender: Callable[[], Sender]) -> None:
@@ -74,6 +78,8 @@ class BatchProcessor(SpanProcessor):
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._sender = None
+        self._counting = threading.Lock()
+        self.given_up = 0
 
     # -- SpanProcessor
 
@@ -88,6 +94,7 @@ class BatchProcessor(SpanProcessor):
         queue = self._queue
         if len(queue) >= QUEUE:
             warn_once("queue", "driftline drops spans: %d are waiting to be sent", QUEUE)
+            self._give_up([span])
             return
         queue.append(span)
         if self._thread is None:
@@ -166,18 +173,26 @@ class BatchProcessor(SpanProcessor):
             if not sent and self._closing.is_set():
                 self._queue.clear()
 
+    def _give_up(self, spans: Iterable[object]) -> None:
+        lost = sum(not isinstance(span, PendingCopy) for span in spans)
+        with self._counting:
+            self.given_up += lost
+
     def _send(self, batch: list[ReadableSpan]) -> bool:
         pause = _DELAY
         while True:
             try:
                 if self._sender is None:
                     self._sender = self._make_sender()
-                if self._sender.send(batch):
-                    return True
+                lost = self._sender.send(batch, self.given_up)
             except Exception as error:  # noqa: BLE001 - the thread lives on, also under test
                 warn_once("sending", "driftline cannot send spans (%s: %s)", type(error).__name__, described(error))
+                self._give_up(batch)
                 return False
-            if self._sender is None or not self._sender.worth_retrying or self._closing.is_set():
+            if not lost:
+                return True
+            if not self._sender.worth_retrying or self._closing.is_set():
+                self._give_up(lost)
                 return False
             self._closing.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -46,7 +46,16 @@ _ROOT = trace.INVALID_SPAN_CONTEXT
 class DirectTracer:
     """Makes spans into the processors of one tracer."""
 
-    def __init__(self, tracer: sdk.Tracer, variable: Any, key: str, root: TraceFlags, flags: dict[int, TraceFlags]):
+    def __init__(
+        self,
+        tracer: sdk.Tracer,
+        variable: Any,
+        key: str,
+        root: TraceFlags,
+        flags: dict[int, TraceFlags],
+        *,
+        freezes: bool,
+    ) -> None:
         self.tracer = tracer
         self.life = _process.instance
         self.variable = variable
@@ -57,7 +66,8 @@ class DirectTracer:
         self.several: Any = tracer.span_processor
         self.processors: tuple[sdk.SpanProcessor, ...] = self.several._span_processors
         self.starts = [one.on_start for one in self.processors if not _quiet(one, "on_start")]
-        self._endings = [one._on_ending for one in self.processors if not _quiet(one, "_on_ending")]
+        asked = self.processors if hasattr(sdk.SpanProcessor, "_on_ending") else ()
+        self._endings = [one._on_ending for one in asked if not _quiet(one, "_on_ending")]
         self._ends = [one.on_end for one in self.processors]
         self._known = all(_quiet(one, "on_end") for one in self.processors)
         self._end = self._ends[0] if len(self._ends) == 1 and self._known and not self._endings else None
@@ -69,6 +79,7 @@ class DirectTracer:
             "_span_processor": self.several,
             "_sampler": tracer.sampler,
             "_tracer": self,
+            "_freezes": freezes,
             "__module__": sdk.__name__,
         }
         self.span_type: type[DirectSpan] = type("_Span", (DirectSpan,), constant)
@@ -202,7 +213,8 @@ def _recognised(tracer: object) -> DirectTracer | None:
     if root is None or None in flags.values():
         return None
     sure = {word: found for word, found in flags.items() if found is not None}
-    return DirectTracer(tracer, runtime._current_context, _SPAN_KEY, root, sure)
+    span.end()
+    return DirectTracer(tracer, runtime._current_context, _SPAN_KEY, root, sure, freezes=span._attributes._immutable)
 
 
 def _samples_all(sampler: object) -> bool:

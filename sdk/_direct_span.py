@@ -82,6 +82,8 @@ class DirectSpan(Span):
     _recipe: Recipe
     _tracer: Any
     """The direct tracer that made it."""
+    _freezes: bool
+    """Whether the SDK forbids to change the attributes of what has ended; it did not always."""
     # Parts that are made on use; each is None until then.
     _built: Any = None
     _event_list: Any = None
@@ -181,7 +183,7 @@ class DirectSpan(Span):
                 built: Any = _new(DirectAttributes)
                 built._dict = found
                 built.maxlen = self._limits.max_span_attributes
-                built._immutable = ended
+                built._immutable = ended and self._freezes
                 self._built = built
                 if not ended and self._end_time is not None:  # it ended meanwhile, in another thread
                     self.settle()
@@ -197,7 +199,7 @@ class DirectSpan(Span):
             built = self._built
             if not built._immutable:
                 self._recipe.last(self, built)
-                built._immutable = True
+                built._immutable = self._freezes
 
 
 class Given:

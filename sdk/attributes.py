@@ -84,6 +84,8 @@ CONTEXT_TOOLS = "driftline.context.tools_offered"
 """Size of the tool list sent to the model."""
 CONTEXT_ITEMS = "driftline.context.items"
 """Retrieved or remembered items put into the prompt."""
+GIVEN_UP = "driftline.sdk.dropped"
+"""Resource attribute: how many spans of the process have been dropped or lost so far, if any."""
 CLOCK = "driftline.clock"
 """Resource attribute: `synthetic` when timestamps were made up."""
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -202,11 +202,12 @@ class Slow:
         self.batches: list[int] = []
         self.hold = True
 
-    def send(self, spans: object) -> bool:
+    def send(self, spans: object, given_up: int) -> Sequence[ReadableSpan]:
         while self.hold:
             time.sleep(0.001)
         self.batches.append(len(spans))  # type: ignore[arg-type]
-        return True
+        self.told = given_up
+        return ()
 
     def shutdown(self) -> None:
         """Nothing is to be closed."""
@@ -217,7 +218,7 @@ def _span() -> ReadableSpan:
 
 
 def test_a_full_queue_drops_the_newest(caplog: pytest.LogCaptureFixture) -> None:
-    """Memory is bounded; that spans are dropped is said once."""
+    """Memory is bounded; that spans are dropped is said once, and how many to the collector."""
     sender = Slow()
     processor = BatchProcessor(lambda: sender)
     span = _span()
@@ -228,7 +229,20 @@ def test_a_full_queue_drops_the_newest(caplog: pytest.LogCaptureFixture) -> None
     assert _batch.QUEUE <= sum(sender.batches) <= _batch.QUEUE + 2 * _batch.BATCH
     assert max(sender.batches) <= _batch.BATCH
     assert len(caplog.records) == 1
+    assert sender.told == processor.given_up == 3 * _batch.QUEUE - sum(sender.batches)
     processor.close(5)
+
+
+def test_lost_spans_are_counted_for_the_collector() -> None:
+    """Every batch after a loss says how many the process has lost so far; before there is nothing to say."""
+    with Receiver([200, 400, 200]) as receiver:
+        driftline.init("p", tracer_provider=TracerProvider(shutdown_on_exit=False), endpoint=receiver.endpoint)
+        for name, arrives in (("a", True), ("lost", False), ("b", True)):
+            with driftline.step(name):
+                pass
+            assert driftline.flush() == arrives
+        told = {span.name: span.resource.get("driftline.sdk.dropped") for span in receiver.spans()}
+    assert told == {"step a": None, "step b": 1}
 
 
 def test_closing_is_bounded() -> None:
@@ -294,11 +308,11 @@ def test_our_requests_are_not_traced() -> None:
     seen: list[object] = []
 
     class Watching(Slow):
-        def send(self, spans: object) -> bool:
+        def send(self, spans: object, given_up: int) -> Sequence[ReadableSpan]:
             from opentelemetry import context
 
             seen.append(context.get_value("suppress_instrumentation"))
-            return True
+            return ()
 
     processor = BatchProcessor(Watching)
     processor.on_end(_span())

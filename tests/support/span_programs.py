@@ -148,6 +148,7 @@ def scopes(_: Tracer) -> None:
         plain(1)
         with driftline.agent("a", instance="i", uow="u", atomic=True):
             plain(2)
+            driftline.flush()  # with it, the pending copies of what is still open
             refund("1")
             with driftline.agent("b"), driftline.run("inner", id="r-2"):
                 plain(3)
@@ -206,7 +207,7 @@ def blocks(_: Tracer) -> None:
         call.result(["ok", 1])
         call.used("s/k@v")
         call.targets("a", "b")
-        call.set("\ud800", "\ud800")
+        call.set("odd", "\ud800")
         call.fail("because")
         call.span.add_event("e")
     with driftline.llm("m", provider="p") as model:

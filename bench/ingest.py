@@ -1,12 +1,16 @@
 """How fast spans become queryable through the collector, against what the engine itself can do with the same bytes.
 
-    python bench/ingest.py [--quick]
+    python bench/ingest.py [--quick] [--no-rivals] [--rivals-in FOLDER] [--soak SPANS]
 
 Requests of 512 spans of an agent program (12 attributes, events, links, arrays) go over HTTP to a collector in a
 process of its own: parsed, checked, written to the log and synced, answered, decoded by ClickHouse into its three
 tables. The clock stops when the last span can be queried. The engine's own limit is one INSERT of the same bytes from
 a file through the same views, in the same run, in a fresh process on a fresh store. Rates depend on the machine
-(senders and collector share it), their ratio hardly. A warm-up of both is not counted.
+(senders and collector share it), their ratio hardly. A warm-up of both is not counted. Other servers (rivals.py) get
+the first of the same requests over the same senders; each is then killed right after it has acknowledged some more, and
+what it had acknowledged is counted after a new start.
+
+`--soak` sends so many spans instead and watches the memory of the collector's process.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import argparse
 import http.client
 import json
 import os
+import platform
 import random
 import socket
 import statistics
@@ -24,7 +29,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +37,8 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from rivals import RIVALS, NotHere, Rival, Running, installed
+from soak import soak
 
 SPANS = 512  # in a request: the batch size of OpenTelemetry's own processor
 SENDERS = 4
@@ -49,10 +56,8 @@ class Figures:
     lag: float = 0.0  # seconds from the last answer until everything could be queried
 
 
-Way = Callable[[list[bytes]], Figures]
-
-# Other receivers are measured here, each a `Way` that installs, starts and stops its own server. None is yet.
-RIVALS: dict[str, Way] = {}
+RIVAL_REQUESTS = 6  # of which the first warms up: slow servers shall not take all day
+KILLED_AFTER = 2  # requests
 
 
 # -- the load
@@ -162,19 +167,70 @@ def by_the_engine(bodies: list[bytes]) -> Figures:
     return Figures(said["spans"] / said["seconds"], said["bytes"] / said["spans"])
 
 
-def _send(port: int, bodies: list[bytes]) -> list[float]:
+def through(rival: Rival, environment: Path, bodies: list[bytes]) -> tuple[Figures, str]:
+    """Over HTTP to another server, from the first request until everything can be read; and what a kill costs there.
+
+    Raises:
+        NotHere: it does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        server = Running(rival, environment, Path(folder))
+        try:
+            _send(server.port, bodies[:1], rival.headers)
+            server.wait_for(SPANS)
+            rest = bodies[1:RIVAL_REQUESTS]
+            began = time.perf_counter()
+            latencies = _send(server.port, rest, rival.headers)
+            answered = time.perf_counter()
+            stored = server.wait_for(SPANS * (1 + len(rest)))
+            ended = time.perf_counter()
+            size = server.size / max(1, stored)
+            more = bodies[RIVAL_REQUESTS : RIVAL_REQUESTS + KILLED_AFTER]
+            _send(server.port, more, rival.headers)
+        finally:
+            server.end()
+        server = Running(rival, environment, Path(folder))
+        try:
+            time.sleep(5)
+            found = server.spans()
+        finally:
+            server.end()
+    sent = SPANS * (1 + len(rest) + len(more))
+    lost = f"{sent - found:,} of {SPANS * len(more):,} spans lost by a kill right after their acknowledgement"
+    if stored < SPANS * (1 + len(rest)):
+        lost += f"; {SPANS * (1 + len(rest)) - stored:,} never came to be stored"
+    rate = (stored - SPANS) / (ended - began)
+    return Figures(rate, size, tuple(latencies), ended - answered), lost
+
+
+def killed(bodies: list[bytes]) -> str:
+    """The same for our collector: killed right after the answer, started again."""
+    with tempfile.TemporaryDirectory() as folder:
+        with _child("--serve", folder) as child:
+            _send(int(child.stdout.readline()), bodies[:KILLED_AFTER])
+        with _child("--serve", folder) as child:
+            port = int(child.stdout.readline())
+            _stored(port, 0)
+            child.stdin.close()
+            said = json.loads(child.stdout.readline())
+    sent = SPANS * KILLED_AFTER
+    return f"{sent - said['spans']:,} of {sent:,} spans lost by a kill right after their acknowledgement"
+
+
+def _send(port: int, bodies: list[bytes], headers: Mapping[str, str] | None = None) -> list[float]:
     """Post all, by several senders; the time each answer took."""
     waiting, latencies, lock = list(reversed(bodies)), [], threading.Lock()
 
     def sender() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
+        said = {"Content-Type": "application/x-protobuf", **(headers or {})}
         while True:
             with lock:
                 if not waiting:
                     return
                 body = waiting.pop()
             began = time.perf_counter()
-            connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+            connection.request("POST", "/v1/traces", body, said)
             answer = connection.getresponse()
             answer.read()
             assert answer.status == 200, answer.status
@@ -271,22 +327,42 @@ def _framed(body: bytes) -> bytes:
 # -- what is printed
 
 
-def show(name: str, found: Figures, limit: Figures) -> None:
-    """One line of the table."""
+def show(name: str, found: Figures, limit: Figures, ours: Figures | None = None) -> None:
+    """One line of the table; the last column is how many times faster we are."""
     ratio = found.spans_per_second / limit.spans_per_second
-    latency, lag = "", ""
+    latency, lag = f"{'':>17}", f"{'':>9}"
     if found.latencies:
         ordered = sorted(found.latencies)
         p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
         latency = f"{statistics.median(ordered) * 1000:>8.1f}{p99 * 1000:>9.1f}"
         lag = f"{found.lag * 1000:>9.0f}"
-    print(f"{name:<26}{found.spans_per_second:>10,.0f}{ratio:>9.2f}{found.bytes_per_span:>9.0f}{latency}{lag}")
+    times = f"{ours.spans_per_second / found.spans_per_second:>8,.0f}x" if ours else ""
+    print(f"{name:<26}{found.spans_per_second:>10,.0f}{ratio:>9.3f}{found.bytes_per_span:>9.0f}{latency}{lag}{times}")
+
+
+def compare(bodies: list[bytes], limit: Figures, ours: Figures, kept: str | None) -> None:
+    """The lines of the rivals, and of what a kill costs."""
+    lines = [("driftline", killed(bodies))]
+    for rival in RIVALS:
+        try:
+            with installed(rival, kept) as environment:
+                found, lost = through(rival, environment, bodies)
+        except NotHere as why:
+            lines.append((rival.name, f"left out: {why}"))
+            continue
+        show(rival.name, found, limit, ours)
+        lines.append((rival.name, lost))
+    for name, said in lines:
+        print(f"{name:<26}{said}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="20,000 spans instead of 500,000: coarse figures")
+    parser.add_argument("--no-rivals", action="store_true", help="leave the other servers out")
+    parser.add_argument("--rivals-in", metavar="FOLDER", help="keep their environments here for the next time")
+    parser.add_argument("--soak", metavar="SPANS", type=int, help="send so many, and watch the collector's memory")
     parser.add_argument("--serve", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--insert", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -296,16 +372,25 @@ def main() -> None:
     if options.insert:
         insert(options.insert)
         return
+    if options.soak:
+        soak(options.soak, requests(64), SPANS, serve_command())
+        return
     bodies = requests(WARM_UP + (40 if options.quick else 1000))
     size = sum(map(len, bodies)) / len(bodies) / SPANS
     print(f"{len(bodies)} requests of {SPANS} spans, {size:.0f} bytes a span on the wire; {SENDERS} senders, ", end="")
-    print(f"{os.cpu_count()} cores for them and the server")
+    print(f"{os.cpu_count()} cores for them and the server ({platform.machine()}, Python {platform.python_version()})")
     limit = by_the_engine(bodies)
-    print(f"{'':<26}{'spans/s':>10}{'ratio':>9}{'B/span':>9}{'p50 ms':>8}{'p99 ms':>9}{'lag ms':>9}")
+    print(f"{'':<26}{'spans/s':>10}{'ratio':>9}{'B/span':>9}{'p50 ms':>8}{'p99 ms':>9}{'lag ms':>9}{'ours':>9}")
     show("the engine's own limit", limit, limit)
-    show("driftline", through_the_collector(bodies), limit)
-    for name, way in RIVALS.items():
-        show(name, way(bodies), limit)
+    ours = through_the_collector(bodies)
+    show("driftline", ours, limit)
+    if not options.no_rivals:
+        compare(bodies, limit, ours, options.rivals_in)
+
+
+def serve_command() -> list[str]:
+    """How this file is started as a collector; a folder is to follow."""
+    return [sys.executable, __file__, "--serve"]
 
 
 if __name__ == "__main__":

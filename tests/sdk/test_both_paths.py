@@ -61,7 +61,7 @@ def _simple(provider: TracerProvider) -> None:
     provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
 
 
-def _batch(provider: TracerProvider) -> None:
+def _batching(provider: TracerProvider) -> None:
     provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
 
 
@@ -77,7 +77,7 @@ def _tight(**limits: int) -> dict[str, Any]:
     return {"span_limits": SpanLimits(**limits)}
 
 
-BESIDE = (_nobody, _simple, _batch, _meddling, _tidying)
+BESIDE = (_nobody, _simple, _batching, _meddling, _tidying)
 PROVIDERS: dict[str, Callable[[], dict[str, Any]]] = {
     "usual": dict,
     "its own resource": lambda: {"resource": Resource({"service.name": "theirs"}, "https://schema")},

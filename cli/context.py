@@ -149,6 +149,11 @@ def folder_of(data: str) -> Path:
         raise UnusableFolder(f"{data} cannot be found from here: {why}", "give the whole path with --data") from error
 
 
+def log_files(folder: Path) -> list[Path]:
+    """The segments of the write-ahead logs in the data folder, those of all projects."""
+    return [*folder.glob("log/*.wal"), *folder.glob("projects/*/log/*.wal")]
+
+
 def running_server(data: str) -> Server | None:
     """The server that has *data* open, if one runs."""
     folder = folder_of(data)

@@ -69,10 +69,16 @@ class Collector:
             LogInUse: another process has the log.
         """
         self._wal.hold()
+        before = self._wal.size
         for segment, contents in self._wal.closed_segments():
             self._repeats.remember(digest(record) for record in contents.records)
             self._tally.count(unstored=segment.items)
             self._drain.put(segment)
+        if before:
+            _log.warning(
+                "%d batches, %.1f MiB, were acknowledged before this start: they are stored now",
+                self._drain.waiting, before / 2**20,
+            )  # fmt: skip
         for name, target in (("write", self._write), ("drain", self._store)):
             thread = threading.Thread(target=target, name=f"driftline-{name}", daemon=True)
             thread.start()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from typing import Annotated
 
 import typer
 
-from driftline.cli.context import DEFAULT_DATA, ClickHouseOption, DataOption, folder_of
+from driftline.cli import exit_codes
+from driftline.cli.context import DEFAULT_DATA, ClickHouseOption, DataOption, folder_of, log_files
 from driftline.cli.entrance import Entrance
 from driftline.cli.options import CatalogFile, ConfigFile, ListFormat, Skew, expect_list_format
 from driftline.cli.terminal import remark, write
@@ -65,16 +67,14 @@ def up(
 ) -> None:
     """Receive spans, judge runs as they end, and show them.
 
-    Ctrl-C ends it; nothing acknowledged is lost. With `--format json` the first line of output is one object with the
-    addresses.
+    Ctrl-C ends it when what was acknowledged is stored; pressed once more, at once: the log keeps the rest. With
+    `--format json` the first line of output is one object with the addresses.
     """
     from driftline.cli.serving import serving
     from driftline.cli.settings import config_from
 
     expect_list_format(fmt)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _told_to_stop()
     entrance = Entrance(require_keys, behind_proxy, tuple(allow_host or ()), tls_cert, tls_key)
     ports = (otlp_port, web_port, clickhouse_port)
     settings = config_from(config, catalog, skew)
@@ -91,4 +91,22 @@ def up(
             )
         while not stop.wait(0.5):
             pass
-        remark("stopping: storing what was acknowledged")
+        remark("stopping: storing what was acknowledged (once more ends it at once)")
+    waiting = sum(path.stat().st_size for path in log_files(folder_of(data)))
+    if waiting:
+        remark(f"{waiting / 2**20:,.1f} MiB wait in the log: the next start stores them")
+
+
+def _told_to_stop() -> threading.Event:
+    """Set by Ctrl-C or SIGTERM. A second one ends the process there and then: what was acknowledged is on disk."""
+    stop = threading.Event()
+
+    def told(*_: object) -> None:
+        if stop.is_set():
+            os.write(2, b"driftline: ended at once; the next start stores what is in the log\n")
+            os._exit(exit_codes.INTERRUPTED)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, told)
+    return stop

@@ -11,6 +11,8 @@ from driftline._redaction_language import Member, Regex
 from driftline._redaction_rules import MASK, Action, Place, Rule
 
 HASHED = "hash:"
+REDACTED = re.compile(r"\[REDACTED\]|hash:[0-9a-f]{32}")
+"""Tells that something was taken from a text."""
 # Stand around what is to be hashed for a moment; no text of a sender keeps them.
 OPEN, SHUT = "\ufdd0", "\ufdd1"
 

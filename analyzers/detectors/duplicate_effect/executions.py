@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from driftline._redaction import REDACTED
 from driftline.analyzers.effects import WRITES
 
 if TYPE_CHECKING:
@@ -246,6 +247,10 @@ class Payloads:
 
     def _is_error(self, execution: Execution) -> bool:
         return bool(_ERROR_RESULT.match(self.result(execution)))
+
+    def redacted(self, execution: Execution) -> bool:
+        """Whether something was taken from the arguments or the result before they were stored."""
+        return any(REDACTED.search(text) for text in (self.arguments(execution), self.result(execution)))
 
     def names_new(self, execution: Execution, entity: str) -> bool:
         """Whether the result names *entity* (`kind/id`) and the arguments do not: the call brought it into being."""

@@ -90,8 +90,11 @@ class Compensations:
                 self._take(compensation, [e for e in executions if self._names(compensation, e)], executions, found)
         for run in {e.run for e in executions}:
             for compensation in self._by_run.get(run, ()):
+                of_run = [e for e in executions if e.run == run]
                 if compensation.targets:
-                    self._take_by_target(compensation, [e for e in executions if e.run == run], found)
+                    self._take_by_target(compensation, of_run, found)
+                elif self._payloads.redacted(compensation):
+                    self._doubt(compensation, self._perhaps_before(compensation, of_run), executions, found)
         return found
 
     def _names(self, compensation: Execution, execution: Execution) -> bool:
@@ -100,14 +103,20 @@ class Compensations:
         return compensation.run == execution.run or compensation.row in self._elsewhere
 
     def _take_by_target(self, compensation: Execution, executions: list[Execution], found: Undone) -> None:
-        later = [e for e in executions if e.tool != compensation.tool and not compensation.ended_before(e)]
+        later = self._perhaps_before(compensation, executions)
         created = [e for e in later if self._created(e, compensation)]
         same = [e for e in later if set(e.targets) & set(compensation.targets)]
         declared = [e for e in same if e.tool in self._undoes.get(compensation.tool, ())]
         if created or declared:
             self._take(compensation, created or declared, executions, found)
         else:
-            self._doubt(compensation, same, executions, found)
+            # What redaction took may have said that it is this one that was undone.
+            taken = [e for e in later if e not in same and self._payloads.redacted(e)]
+            self._doubt(compensation, [*same, *taken], executions, found)
+
+    @staticmethod
+    def _perhaps_before(compensation: Execution, executions: Iterable[Execution]) -> list[Execution]:
+        return [e for e in executions if e.tool != compensation.tool and not compensation.ended_before(e)]
 
     def _created(self, execution: Execution, compensation: Execution) -> bool:
         if execution.created:

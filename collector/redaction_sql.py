@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from driftline._redaction import HASHED, OPEN, SHUT
 from driftline._redaction_language import Member, Regex, member_hint
-from driftline._redaction_rules import MASK, Action, Place, Rule
+from driftline._redaction_rules import CONTENT, MASK, Action, Place, Rule
 
 KEY = "«key»"
 """Stands where the key of the hashes comes in when a view is installed: 128 bytes, HMAC's inner pad and outer pad."""
@@ -46,8 +46,9 @@ class RedactionSql:
 
     def _attributes(self, place: Place, attributes: str, *, keys_only: bool) -> str:
         keys, values = f"mapKeys({attributes})", f"mapValues({attributes})"
-        dropped = self._drop_attribute(place)
+        dropped = " OR ".join(_dropped(rule) for rule in self._at(place) if rule.action == "drop")
         if dropped:
+            dropped = f"k_ NOT IN {CONTENT!r} AND ({dropped})"
             keys, values = (
                 f"arrayFilter((k_, v_) -> NOT ({dropped}), {keys}, {values})",
                 f"arrayFilter((v_, k_) -> NOT ({dropped}), {values}, {keys})",
@@ -123,15 +124,6 @@ class RedactionSql:
             found.append(_found(rule.patterns, [text] if rule.keys or key is None else [text, quoted(key)]))
         return " OR ".join(found)
 
-    def _drop_attribute(self, place: Place) -> str:
-        """When the attribute `k_`, `v_` is dropped; '' for never."""
-        found = []
-        for rule in self._at(place):
-            if rule.action == "drop":
-                texts = ["v_"] if rule.keys else ["v_", "k_"]
-                when = _found(rule.patterns, texts)
-                found.append(f"({_named(rule)} AND {when})" if rule.keys else f"({_not_spared(rule)}{when})")
-        return " OR ".join(found)
 
 
 def hashed(text: str) -> str:
@@ -151,8 +143,22 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def _dropped(rule: Rule) -> str:
+    """When *rule* drops the attribute `k_`, `v_`."""
+    when = _found(rule.patterns, ["v_"] if rule.keys else ["v_", "k_"])
+    return f"({_named(rule)} AND {when})" if rule.keys else f"({_not_spared(rule)}{when})"
+
+
 def _step(rule: Rule, *, keys_only: bool) -> str:
     """What becomes of the value `v_` under the key `k_`."""
+    left = _left(rule, keys_only=keys_only)
+    if rule.action != "drop" or (keys_only and rule.patterns):
+        return left
+    # Looked at behind what was done to its members, as Python does.
+    return f"arrayMap(v_ -> if(k_ IN {CONTENT!r} AND {_dropped(rule)}, {_MASKED}, v_), [{left}])[1]"
+
+
+def _left(rule: Rule, *, keys_only: bool) -> str:
     if keys_only and (rule.patterns or rule.action == "drop"):
         return "v_"
     if keys_only:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from driftline._redaction_language import Member, Regex
-from driftline._redaction_rules import MASK, Action, Place, Rule
+from driftline._redaction_rules import CONTENT, MASK, Action, Place, Rule
 
 HASHED = "hash:"
 REDACTED = re.compile(r"\[REDACTED\]|hash:[0-9a-f]{32}")
@@ -39,6 +39,8 @@ class Redactor:
         for rule in self.rules:
             if rule.at(place):
                 value = self._by(rule, key, value)
+                if rule.action == "drop" and key in CONTENT and self._drops_by(rule, key, value):
+                    value = MASK
         return value
 
     def text(self, place: Place, text: str) -> str:
@@ -69,7 +71,8 @@ class Redactor:
 
     def drops(self, place: Place, key: str | None, value: str) -> bool:
         """Whether *value* goes without a trace: an attribute under *key*, or a text that has none."""
-        return any(self._drops_by(rule, key, value) for rule in self.rules if rule.action == "drop" and rule.at(place))
+        found = any(self._drops_by(rule, key, value) for rule in self.rules if rule.action == "drop" and rule.at(place))
+        return found and key not in CONTENT
 
     @staticmethod
     def _drops_by(rule: Rule, key: str | None, value: str) -> bool:

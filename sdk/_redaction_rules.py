@@ -27,6 +27,13 @@ MASK = "[REDACTED]"
 BODY, MESSAGE = "log.body", "status.message"
 """Under which keys the body of a log record and the message of a status are looked for."""
 
+CONTENT = (
+    "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "input.value", "output.value", "tool.parameters",
+    "langfuse.observation.input", "langfuse.observation.output",
+)  # fmt: skip
+"""Arguments and results of calls. Dropped they leave the mask: that there were some must be known, or what they would
+have said counts as not said."""
+
 _OWN = "driftline."
 _MEMBERS = ("keys", "pattern", "preset", "action", "where", "except", "projects")
 

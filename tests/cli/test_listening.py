@@ -21,7 +21,9 @@ from starlette.routing import Route
 
 from driftline.cli import listening
 
-HEADER = b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+HEADER = (
+    b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,9 @@ def test_a_client_that_drips_delays_nobody(up: Up) -> None:
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"]
+)
 def test_a_silent_client_is_dropped(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its request, in the middle of its header, in the middle of its body; one that waits for us is not."""
     monkeypatch.setattr(listening, "_SILENCE", 0.3)

@@ -352,7 +352,7 @@ def test_ctrl_c_while_the_server_starts(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_server_left_half_way_does_not_stay(tmp_path: Path) -> None:
-    """Batches on their way into the engine hold what was sent: they lie in the data folder, and go at the next start."""
+    """Batches on their way into the engine hold what was sent; they lie in the data folder, gone at the next start."""
     (tmp_path / "data" / "tmp").mkdir(parents=True)
     (tmp_path / "data" / "tmp" / "left.raw").write_bytes(b"secret")
     server = Up(tmp_path / "data")

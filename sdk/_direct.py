@@ -1,45 +1,29 @@
 """A tracer beside the SDK's own, which makes the same spans for a fraction of their cost.
 
-It knows the SDK from inside, so it is used only where that is exactly as known: the provider, its sampler, its ids, its
-limits, the way context is kept, and the code of the classes themselves. Anything else goes through the public API.
+It knows the SDK from inside, so it is used only where that is exactly as known (see `_direct_known`).
 """
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
-from types import FunctionType
 from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import export, sampling
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from driftline import _process
 from driftline._batch import BatchProcessor
 from driftline._direct_span import DirectSpan, Given
 
-_SPAN_FIELDS = {
-    "_name", "_context", "_kind", "_instrumentation_info", "_instrumentation_scope", "_parent", "_start_time",
-    "_end_time", "_attributes", "_events", "_links", "_resource", "_status", "_sampler", "_trace_config",
-    "_record_exception", "_set_status_on_exception", "_span_processor", "_limits", "_lock",
-}  # fmt: skip
-_SINCE_1_36 = {"_record_end_metrics"}
-_ATTRIBUTE_FIELDS = {"maxlen", "max_value_len", "dropped", "_dict", "_lock", "_immutable"}
-_MEANWHILE = {"_extended_attributes"}
-# Our spans carry at most 30 attributes: under a lower limit the SDK has to choose which ones to keep.
-_ENOUGH = 64
 # They do nothing at the start of a span, and keep what they are given at its end as it is.
 _QUIET = (export.BatchSpanProcessor, export.SimpleSpanProcessor, BatchProcessor)
 _GIVEN = Given()
+NO_STATE = SpanContext(1, 1, is_remote=False).trace_state
 _ROOT = trace.INVALID_SPAN_CONTEXT
 
 
@@ -70,7 +54,11 @@ class DirectTracer:
         self._endings = [one._on_ending for one in asked if not _quiet(one, "_on_ending")]
         self._ends = [one.on_end for one in self.processors]
         self._known = all(_quiet(one, "on_end") for one in self.processors)
-        self._end = self._ends[0] if len(self._ends) == 1 and self._known and not self._endings else None
+        # The SDK's counts of its own spans; most programs do not ask for them.
+        metrics: Any = getattr(tracer, "_tracer_metrics", None)
+        self._metrics = metrics if type(metrics).__name__ == "TracerMetrics" else None
+        simple = len(self._ends) == 1 and self._known and not self._endings and self._metrics is None
+        self._end = self._ends[0] if simple else None
         constant = {
             "_resource": tracer.resource,
             "_instrumentation_info": tracer.instrumentation_info,
@@ -113,11 +101,14 @@ class DirectTracer:
         span._kind = kind
         bits = random.getrandbits
         if parent is _ROOT:
-            said = (bits(128) or 1, bits(64) or 1, False, self._root, _NO_STATE, True)
+            said = (bits(128) or 1, bits(64) or 1, False, self._root, NO_STATE, True)
         else:
             span._parent = parent
             said = (parent[0], bits(64) or 1, False, self._flags[parent[3]], parent[4], True)
         span._context = tuple.__new__(SpanContext, said)
+        if self._metrics is not None:
+            above = None if parent is _ROOT else parent
+            span._record_end_metrics = self._metrics.start_span(above, sampling.Decision.RECORD_AND_SAMPLE)
         span._start_time = time_ns()
         return span  # type: ignore[no-any-return]
 
@@ -139,6 +130,8 @@ class DirectTracer:
         if self._end is not None:
             self._end(span)
             return
+        if span._record_end_metrics is not None:
+            span._record_end_metrics()
         for on_ending in self._endings:
             on_ending(span)
         # What one processor does to the copy it is given, those behind it see.
@@ -162,6 +155,12 @@ class DirectTracer:
         self.started(span, context)
         return span  # type: ignore[no-any-return]
 
+    @staticmethod
+    def say(span: Any, safe: Mapping[str, Any]) -> None:
+        """As `set_attributes` of a span begun by `start`; the values of *safe* are safe."""
+        if not span.say(safe):
+            span.set_attributes(safe)
+
     def end(self, span: Any, late: Mapping[str, Any]) -> None:
         """As `set_attributes` and `end` of a span begun by `start`; the values of *late* are safe."""
         if span._end_time is not None:  # somebody else has ended it before: the SDK has something to say about that
@@ -171,127 +170,6 @@ class DirectTracer:
         span._late = late
         span._end_time = time_ns()
         self.ended(span)
-
-
-def direct_tracer(tracer: object) -> DirectTracer | None:
-    """A direct tracer in place of *tracer*; None if anything about it, or about the SDK, is not as known."""
-    try:
-        return _recognised(tracer)
-    except Exception:  # noqa: BLE001 - an SDK that is not as known may fail in any way; the public API remains
-        return None
-
-
-def _recognised(tracer: object) -> DirectTracer | None:
-    from opentelemetry.trace.propagation import _SPAN_KEY
-
-    runtime: Any = otel_context._RUNTIME_CONTEXT
-    if type(tracer) is not sdk.Tracer:
-        return None
-    known = (
-        type(tracer.span_processor) is sdk.SynchronousMultiSpanProcessor
-        and type(tracer.id_generator) is RandomIdGenerator
-        and type(runtime) is ContextVarsRuntimeContext
-        and _samples_all(tracer.sampler)
-        and _limits_nothing(tracer._span_limits)
-        and type(getattr(tracer, "_tracer_metrics", None)).__name__ in ("NoneType", "NoOpTracerMetrics")
-        and _untouched()
-    )
-    if not known:
-        return None
-    probe = copy.copy(tracer)
-    probe.span_processor = copy.copy(tracer.span_processor)
-    probe.span_processor._span_processors = ()
-    probe.id_generator = _Ones()
-    span: Any = probe.start_span("probe", Context())
-    if not (
-        _SPAN_FIELDS <= vars(span).keys() <= _SPAN_FIELDS | _SINCE_1_36
-        and _ATTRIBUTE_FIELDS <= vars(span._attributes).keys() <= _ATTRIBUTE_FIELDS | _MEANWHILE
-    ):
-        return None
-    root = _flags_of(span, _NO_STATE)
-    flags = {word: _child_flags(probe, word, _SPAN_KEY) for word in (1, 3)}
-    if root is None or None in flags.values():
-        return None
-    sure = {word: found for word, found in flags.items() if found is not None}
-    span.end()
-    return DirectTracer(tracer, runtime._current_context, _SPAN_KEY, root, sure, freezes=span._attributes._immutable)
-
-
-def _samples_all(sampler: object) -> bool:
-    """Everything whose parent is sampled, and without touching the attributes."""
-    on, off = sampling.ALWAYS_ON, sampling.ALWAYS_OFF
-    if sampler is on:
-        return True
-    return type(sampler) is sampling.ParentBased and (
-        sampler._root is on
-        and sampler._local_parent_sampled is on
-        and sampler._remote_parent_sampled is on
-        and sampler._local_parent_not_sampled is off
-        and sampler._remote_parent_not_sampled is off
-    )
-
-
-def _limits_nothing(limits: sdk.SpanLimits) -> bool:
-    most = limits.max_span_attributes
-    return limits.max_span_attribute_length is None and (most is None or most >= _ENOUGH)
-
-
-_OWN: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (sdk.Tracer, ("start_span",)),
-    (sdk.Span, ("__init__", "start", "end", "set_attribute", "set_attributes", "_readable_span", "add_event",
-                "add_link", "record_exception", "get_span_context", "is_recording", "__exit__")),
-    (sdk.ReadableSpan, ("__init__", "to_json", "get_span_context")),
-    (sdk.SynchronousMultiSpanProcessor, ("on_start", "on_end")),
-    (sampling.ParentBased, ("should_sample",)),
-    (sampling.StaticSampler, ("should_sample",)),
-    (RandomIdGenerator, ("generate_span_id", "generate_trace_id")),
-    (BoundedAttributes, ("__init__", "__setitem__", "__iter__", "__getitem__")),
-    (ContextVarsRuntimeContext, ("attach", "detach", "get_current")),
-)  # fmt: skip
-
-
-def _untouched() -> bool:
-    """Whether the methods we stand in for are the SDK's own, and nobody has put another in their place."""
-    for owner, names in _OWN:
-        for name in names:
-            function = vars(owner).get(name)
-            if type(function) is not FunctionType or function.__globals__.get("__name__") != owner.__module__:
-                return False
-    return trace.get_current_span.__module__ == "opentelemetry.trace.propagation"
-
-
-class _Ones(RandomIdGenerator):
-    """Ids for a span that nobody sees, without drawing from the program's random numbers."""
-
-    def generate_trace_id(self) -> int:
-        """Any."""
-        return 1
-
-    def generate_span_id(self) -> int:
-        """Any."""
-        return 1
-
-
-_NO_STATE: TraceState = SpanContext(1, 1, is_remote=False).trace_state
-
-
-def _flags_of(span: trace.Span, state: TraceState) -> TraceFlags | None:
-    """The flags of a sampled span of the probe; None if its context is not laid out as ours are."""
-    context = span.get_span_context()
-    flags = context.trace_flags
-    expected = (1, 1, False, flags, state, True)
-    same = type(context) is SpanContext and tuple(context) == expected and context[4] is state
-    return flags if same and flags & TraceFlags.SAMPLED else None
-
-
-def _child_flags(probe: sdk.Tracer, word: int, key: str) -> TraceFlags | None:
-    """The flags of the children of parents, local and remote, that have the flags *word*."""
-    state = TraceState([("probe", "1")])
-    found = set()
-    for remote in (False, True):
-        parent = NonRecordingSpan(SpanContext(1, 2, remote, TraceFlags(word), state))
-        found.add(_flags_of(probe.start_span("probe", Context({key: parent})), state))
-    return found.pop() if len(found) == 1 else None
 
 
 def _quiet(processor: sdk.SpanProcessor, name: str) -> bool:

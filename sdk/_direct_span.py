@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status, StatusCode
 
+# Our spans carry at most 30 attributes: under a lower limit the SDK has to choose which ones to keep.
+ENOUGH = 64
 _building = threading.RLock()
 _new = object.__new__
 
@@ -74,7 +76,7 @@ class DirectSpan(Span):
     _trace_config = None
     _record_exception = True
     _set_status_on_exception = True
-    _record_end_metrics = None
+    _record_end_metrics: Any = None
     _parent = None
     _end_time: int | None = None
     _status = Status(StatusCode.UNSET)
@@ -188,6 +190,19 @@ class DirectSpan(Span):
                 if not ended and self._end_time is not None:  # it ended meanwhile, in another thread
                     self.settle()
             return self._built
+
+    def say(self, safe: Mapping[str, Any]) -> bool:
+        """Set *safe* attributes (see `_payload.safe_value`) without building; false where `set_attributes` has to."""
+        with _building:
+            first = self._first
+            if self._built is not None or self._end_time is not None or len(first) + len(safe) > ENOUGH:
+                return False
+            if not all(type(key) is str and key for key in safe):
+                return False
+            if not first.keys().isdisjoint(safe):  # what is set again stands last
+                first = {key: value for key, value in first.items() if key not in safe}
+            self._first = {**first, **safe}
+            return True
 
     def settle(self) -> None:
         """Let built attributes say what the end says, and freeze them; they may have been already.

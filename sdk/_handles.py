@@ -49,7 +49,10 @@ class Handle:
                 return
             safe = {key: found for key, value in said.items() if (found := safe_value(value)) is not None}
             self._late.update(safe)
-            self.span.set_attributes(safe)
+            if self._direct is not None:
+                self._direct.say(self.span, safe)
+            else:
+                self.span.set_attributes(safe)
 
     def outcome(self, claim: str) -> None:
         """What the program itself claims: complete, partial, failed or cancelled."""

@@ -60,7 +60,8 @@ class Operation(Generic[_H]):
 
     def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
         self.name = safe_text(name)
-        safe = {key: found for key, value in attributes.items() if (found := safe_value(value)) is not None}
+        said = {key: value for key, value in attributes.items() if value is not None}
+        safe = {key: found for key, value in said.items() if (found := safe_value(value)) is not None}
         self.attributes = safe
         self._identity = {key: value for key, value in safe.items() if key in _IDENTITY}
         self._rest = {key: value for key, value in safe.items() if key not in _IDENTITY}

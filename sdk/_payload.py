@@ -82,6 +82,9 @@ def shortened(text: str) -> str:
 
 def safe_value(value: Any) -> Any:
     """*value* in a form every exporter can encode; None when there is none."""
+    kind = type(value)
+    if kind is bool or value is None or (kind is str and len(value) <= settings.limit and value.isascii()):
+        return value  # nearly all are of these, and nothing can go wrong with them
     with guarded("reading a value"):
         return _safe(value)
     return f"<unreadable {type(value).__qualname__}>"
@@ -94,6 +97,8 @@ def texts(values: object) -> list[str]:
 
 def elements(values: object) -> Iterable[Any]:
     """*values* one by one; a text, or what cannot be iterated over, is the only one."""
+    if type(values) in (tuple, list):
+        return values  # type: ignore[return-value]
     return values if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [values]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from contextvars import Token
@@ -71,6 +72,7 @@ def current_run(context: Context | None = None) -> str:
     return found if isinstance(found, str) else ""
 
 
+@functools.lru_cache(maxsize=1024)
 def relative(file: str) -> str:
     """*file* relative to the folder the program was started in, where it lies inside."""
     return file.removeprefix(_CWD).replace(os.sep, "/")

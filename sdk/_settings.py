@@ -55,7 +55,7 @@ class Settings:
         if tracer is not self.looked_at or (direct is not None and not direct.steady()):
             if tracer is not self.tracer:  # without `init`, the program may set its provider at any time
                 return None
-            from driftline._direct import direct_tracer
+            from driftline._direct_known import direct_tracer
 
             direct = self.direct = direct_tracer(tracer)
             self.looked_at = tracer

@@ -75,24 +75,25 @@ def _write(value: Any, depth: int) -> str:
     exact = EXACTLY.get(type(value))
     if exact is not None:
         return exact(value)
-    if isinstance(value, Enum):
-        return _write(value.value, depth)
-    if isinstance(value, str):
-        return _text(str.__str__(value))
-    if isinstance(value, int):
-        return _integer(int(value))
-    if isinstance(value, float):
-        return _number(value)
+    if type(value) not in (dict, list, tuple):
+        if isinstance(value, Enum):
+            return _write(value.value, depth)
+        if isinstance(value, str):
+            return _text(str.__str__(value))
+        if isinstance(value, int):
+            return _integer(int(value))
+        if isinstance(value, float):
+            return _number(value)
     if depth > _MAX_DEPTH:
         raise NotCanonical("nested too deeply, or within itself")
     return _compound(value, depth)
 
 
 def _compound(value: Any, depth: int) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_text(key)}:{_write(item, depth + 1)}" for key, item in _members(value)) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_write(item, depth + 1) for item in value) + "]"
+        return "[" + ",".join([_write(item, depth + 1) for item in value]) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join([f"{_text(key)}:{_write(item, depth + 1)}" for key, item in _members(value)]) + "}"
     if isinstance(value, AbstractSet):
         return "[" + ",".join(sorted(_write(item, depth + 1) for item in value)) + "]"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 import driftline
-from driftline import _batch, _direct, _process, _quick
+from driftline import _batch, _direct, _direct_known, _process, _quick
 from driftline._settings import settings
 
 _MAKE = _direct.DirectTracer.make
@@ -162,7 +162,7 @@ def how(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[int]]:
             return _MAKE(self, *args)
 
         monkeypatch.setattr(_direct.DirectTracer, "make", counted)
-        monkeypatch.setattr(_direct, "direct_tracer", _direct._recognised if direct else lambda _: None)
+        monkeypatch.setattr(_direct_known, "direct_tracer", _direct_known._recognised if direct else lambda _: None)
         return made
 
     return choose

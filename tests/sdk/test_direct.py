@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 from recorded_spans import Recorded
 
 import driftline
-from driftline import _direct
+from driftline import _direct_known
 from driftline._direct_span import DirectSpan
 from driftline._settings import settings
 
@@ -64,8 +64,8 @@ UNKNOWN: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_where_the_public_api_takes_over(name: str) -> None:
     """Whatever is not exactly as known is left to the SDK."""
-    assert _direct.direct_tracer(UNKNOWN[name]()) is None
-    assert _direct.direct_tracer(_tracer()) is not None
+    assert _direct_known.direct_tracer(UNKNOWN[name]()) is None
+    assert _direct_known.direct_tracer(_tracer()) is not None
 
 
 PATCHED = (
@@ -83,7 +83,7 @@ PATCHED = (
 def test_methods_somebody_has_replaced(owner: type, name: str) -> None:
     """A tool that patches the SDK must see our spans, too."""
     with mock.patch.object(owner, name, lambda *_args, **_kwargs: None):
-        assert _direct.direct_tracer(_tracer()) is None
+        assert _direct_known.direct_tracer(_tracer()) is None
 
 
 def test_an_sdk_with_other_insides() -> None:
@@ -95,7 +95,7 @@ def test_an_sdk_with_other_insides() -> None:
             self._unheard_of = 1
 
     with mock.patch.object(sdk, "_Span", Other):
-        assert _direct.direct_tracer(_tracer()) is None
+        assert _direct_known.direct_tracer(_tracer()) is None
 
 
 def test_another_runtime_context() -> None:
@@ -105,7 +105,7 @@ def test_another_runtime_context() -> None:
         pass
 
     with mock.patch.object(otel_context, "_RUNTIME_CONTEXT", Other()):
-        assert _direct.direct_tracer(_tracer()) is None
+        assert _direct_known.direct_tracer(_tracer()) is None
 
 
 class _Noting(SpanProcessor):

@@ -13,6 +13,7 @@ from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
     from driftline.collector.control import Operation, Say
+    from driftline.collector.door import Door
     from driftline.collector.projects import Project, Projects
     from driftline.collector.store import Store
 
@@ -37,8 +38,11 @@ def perform(data: str, name: str, arguments: Mapping[str, Any], say: Say) -> Any
         return _OPERATIONS[name](stores, None if is_url(data) else folder_of(data), arguments, say)
 
 
-def served_operations(projects: Projects, folder: Path) -> dict[str, Operation]:
-    """The operations of a server, over the projects it has open."""
+def served_operations(projects: Projects, door: Door, folder: Path) -> dict[str, Operation]:
+    """The operations of a server, over the projects it has open; `status` tells how it fares."""
+
+    def status(_arguments: Mapping[str, Any], _say: Say) -> Any:
+        return {"projects": {one.name: one.collector.stats() for one in projects.opened()}, "refused": door.stats()}
 
     def run(name: str, arguments: Mapping[str, Any], say: Say) -> Any:
         opened = projects.opened()
@@ -47,7 +51,7 @@ def served_operations(projects: Projects, folder: Path) -> dict[str, Operation]:
             return _backup(stores, folder, arguments, say, lambda: _settle(opened))
         return _OPERATIONS[name](stores, folder, arguments, say)
 
-    return {name: partial(run, name) for name in _OPERATIONS}
+    return {"status": status, **{name: partial(run, name) for name in _OPERATIONS}}
 
 
 def _settle(projects: Iterable[Project]) -> None:

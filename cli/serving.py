@@ -128,7 +128,7 @@ def serving(
         )
         stack.enter_context(listening_grpc(collector, door, host, grpc_port, entrance))
         control = stack.enter_context(controlled(folder))
-        for name, operation in served_operations(projects, folder).items():
+        for name, operation in served_operations(projects, door, folder).items():
             control.register(name, operation)
         announce(folder, server)
         stack.callback(withdraw, folder)

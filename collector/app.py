@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -55,7 +56,7 @@ def create_receiver(
             *(Route(path, export, methods=["POST"]) for path in signals),
             *probe_routes(collector, door, watch or Watch(lambda: [Watched("default", collector)])),
         ],
-        exception_handlers={HTTPException: _misdirected},
+        exception_handlers={HTTPException: partial(_misdirected, collector)},
     )
 
 
@@ -96,8 +97,9 @@ async def _read(request: Request, body: Body, limit: int) -> None:
         body.add(chunk)
 
 
-async def _misdirected(request: Request, error: Any) -> Response:
+async def _misdirected(collector: Collector, request: Request, error: Any) -> Response:
     """A wrong path or method: OTLP wants a Status body there too."""
+    collector.refuse(otlp.WrongPlace.__name__)
     wrong = otlp.WrongPlace(
         f"{request.method} {request.url.path} is not taken here",
         "POST traces to /v1/traces and logs to /v1/logs",

@@ -38,7 +38,7 @@ _FORMAT = 1
 _MANIFEST = "manifest.json"
 _FILE_BYTES = 512 * 2**20  # of rows, unpacked: what an embedded engine reads back at once
 _PIECE = 2**20
-_NOT_DATA = ("schema_migrations", "installed_views")
+_NOT_DATA = ("schema_migrations", "installed_views", "run_parts")  # what is made anew, or rolled up from others
 # When a row came, by table: what came after the backup began is left out. Small tables are copied as they are.
 _CAME = {
     "otel_traces": "IngestedAt", "otel_logs": "IngestedAt", "steps": "ingested_at", "memory_ops": "ingested_at",

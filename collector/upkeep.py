@@ -22,6 +22,7 @@ _SPANS = {
     "steps": "ingested_at",
     "memory_ops": "ingested_at",
     "span_facts": "ingested_at",
+    "run_parts": "last_span_at",
 }
 _CONCLUSIONS = {
     "runs": "analysed_at",
@@ -73,8 +74,8 @@ def apply_retention(store: Store, wanted: Retention) -> bool:
 
     A row's time counts from when it came. What is due now goes in the background, at once; what becomes due later goes
     when ClickHouse merges, which it does for that every four hours, or by `compact`. Rows are deleted one by one, not
-    when a whole part is due: a part may hold a month, so spans would stay up to a month longer than was promised. A part
-    is rewritten at about a million rows a second; one whose rows are all due is dropped without being read.
+    when a whole part is due: a part may hold a month, so spans would stay up to a month longer than was promised.
+    Rewriting takes about a second for a million rows; a part whose rows are all due is dropped without being read.
 
     Raises:
         InvalidRetention: findings would go before the spans that prove them.
@@ -99,6 +100,17 @@ def apply_retention(store: Store, wanted: Retention) -> bool:
                     "SETTINGS materialize_ttl_after_modify = 1, mutations_sync = 0"
                 )
     return changed
+
+
+def tables_out_of_step(store: Store) -> list[str]:
+    """Tables whose rows are kept for another time than those of their kind, as after a crash amid a change."""
+    kept, in_force = retention_of(store), days_by_table(store)
+    return [
+        table
+        for tables, days in ((_SPANS, kept.spans), (_CONCLUSIONS, kept.findings))
+        for table in tables
+        if in_force.get(table) != days
+    ]
 
 
 def days_by_table(store: Store) -> dict[str, int]:

@@ -26,10 +26,10 @@ def export(
     until: Annotated[
         str | None, typer.Option("--until", metavar="14d|RFC3339", help="Only what began before.", show_default=False)
     ] = None,
-    run: Annotated[str, typer.Option("--run", metavar="ID", help="Only this run.", show_default=False)] = "",
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Only this run.", show_default=False)] = None,
     workflow: Annotated[
-        str, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.", show_default=False)
-    ] = "",
+        str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.", show_default=False)
+    ] = None,
     data: DataOption = DEFAULT_DATA,
     project: ProjectOption = None,
 ) -> None:

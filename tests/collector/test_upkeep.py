@@ -29,7 +29,7 @@ _BUILT = {"schema_migrations", "installed_views", "redaction"}
 _CAME = {
     "otel_traces": "IngestedAt", "otel_logs": "IngestedAt", "steps": "ingested_at", "memory_ops": "ingested_at",
     "span_facts": "ingested_at", "runs": "analysed_at", "findings": "analysed_at", "not_checked": "analysed_at",
-    "run_traces": "resolved_at",
+    "run_traces": "resolved_at", "run_parts": "last_span_at",
 }  # fmt: skip
 _HISTORY = """
 P1 run(trip) outcome=complete run={0} service={0}
@@ -99,7 +99,7 @@ def test_findings_may_be_kept_longer_than_spans(store: Store) -> None:
     assert apply_retention(store, Retention(30, 365))
     wait_for_mutations(store)
     left = rows(store)
-    spans = ("otel_traces", "otel_logs", "steps", "memory_ops", "span_facts")
+    spans = ("otel_traces", "otel_logs", "steps", "memory_ops", "span_facts", "run_parts")
     assert {table for table in TABLES if left[table] == 1} == set(spans)
     apply_retention(store, Retention())
 

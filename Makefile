@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= python3
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint bench crash fuzz format clean
+.PHONY: demo test lint bench sdks crash fuzz format clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -23,6 +23,9 @@ lint: $(VENV)/installed ## ruff and mypy
 
 bench: $(VENV)/installed ## ratios against baselines measured in the same run
 	for script in bench/ingest.py bench/sdk_overhead.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+sdks: $(VENV)/installed ## the SDK's tests on the oldest and the newest opentelemetry-sdk, in environments of their own
+	$(BIN)/python tests/support/sdk_versions.py $(ARGS)
 
 crash: $(VENV)/installed ## 200 servers killed at random moments, and what is left of what they acknowledged
 	$(BIN)/python tests/support/crashing.py $(ARGS)

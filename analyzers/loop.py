@@ -157,7 +157,7 @@ class AnalysisLoop:
 
     def _resume(self) -> None:
         """Take up what is not judged, or not with its newest spans; then look from where the store stands."""
-        newest = self._store.value("SELECT max(ingested_at) FROM steps")
+        newest = self._store.value("SELECT max(last_span_at) FROM run_parts")
         self._look_from([("", _utc(newest))] if newest else [])
         self._seen = dict(self._changed())
         unjudged = self._store.rows(read_sql(__package__ or "", "sql/unjudged_traces.sql"))

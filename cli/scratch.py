@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from driftline.collector.store import Store
 
-_TABLES = ("otel_traces", "otel_logs", "steps", "memory_ops", "span_facts")
+_TABLES = ("otel_traces", "otel_logs", "steps", "memory_ops", "span_facts", "run_parts")
 
 
 class Scratch:

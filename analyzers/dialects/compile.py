@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from driftline.analyzers.dialects.redacting import redacted_field, redacted_view
 from driftline.analyzers.dialects.table import Key, load_dialects
+from driftline.analyzers.roll_up import install_roll_up
 from driftline.collector.store import read_sql
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def install_views(store: Store) -> bool:
     changed = False
     for name, statement in compile_views(store.redaction()).items():
         changed |= store.install_view(name, statement)
-    return changed
+    return install_roll_up(store) or changed
 
 
 def compile_views(redaction: Redaction | None = None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 -- Run ids and fingerprints that begin so. {prefix}: what was typed. Expected: at most 10 rows.
 SELECT id FROM
 (
-    SELECT DISTINCT run_id AS id FROM steps WHERE startsWith(run_id, {prefix:String})
+    SELECT DISTINCT run_id AS id FROM run_parts WHERE startsWith(run_id, {prefix:String})
     UNION DISTINCT
     SELECT DISTINCT run_id AS id FROM run_traces WHERE startsWith(run_id, {prefix:String})
     UNION DISTINCT

@@ -1,2 +1,2 @@
 -- How many traces no analysis has seen yet.
-SELECT count() AS traces FROM (SELECT DISTINCT trace_id FROM steps) AS t LEFT ANTI JOIN run_traces USING trace_id
+SELECT count() AS traces FROM (SELECT DISTINCT trace_id FROM run_parts) AS t LEFT ANTI JOIN run_traces USING trace_id

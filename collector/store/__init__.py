@@ -11,6 +11,7 @@ from driftline.collector.store.errors import (
     StoreUnreachable,
 )
 from driftline.collector.store.sql_files import read_sql, read_text
+from driftline.collector.store.views import is_installed
 
 __all__ = [
     "BatchRefused",
@@ -19,6 +20,7 @@ __all__ = [
     "StoreInUse",
     "StoreNotFound",
     "StoreUnreachable",
+    "is_installed",
     "open_store",
     "read_sql",
     "read_text",

@@ -17,15 +17,23 @@ if TYPE_CHECKING:
 
 def install_view(store: Store, name: str, statement: str) -> bool:
     """Create the view (or inbox table) *name* by *statement*, replacing one of another text; true if it changed."""
-    said = statement + store.redaction().key_id if KEY in statement else statement  # another key, another view
-    text_hash = hashlib.sha256(said.encode()).hexdigest()[:32]
+    if is_installed(store, name, statement):
+        return False
+    rendered = store.redaction().rendered(statement, store)
+    store.command(f"DROP TABLE IF EXISTS {name}")
+    store.command(rendered)
+    store.insert_rows("installed_views", ["name", "text_hash"], [[name, _text_hash(store, statement)]])
+    return True
+
+
+def is_installed(store: Store, name: str, statement: str) -> bool:
+    """Whether the view *name* is there, made by *statement*."""
     installed = store.value(
         "SELECT argMax(text_hash, installed_at) FROM installed_views WHERE name = {name:String}", {"name": name}
     )
-    if installed == text_hash and store.value(f"EXISTS TABLE {name}"):
-        return False
-    statement = store.redaction().rendered(statement, store)
-    store.command(f"DROP TABLE IF EXISTS {name}")
-    store.command(statement)
-    store.insert_rows("installed_views", ["name", "text_hash"], [[name, text_hash]])
-    return True
+    return bool(installed == _text_hash(store, statement) and store.value(f"EXISTS TABLE {name}"))
+
+
+def _text_hash(store: Store, statement: str) -> str:
+    said = statement + store.redaction().key_id if KEY in statement else statement  # another key, another view
+    return hashlib.sha256(said.encode()).hexdigest()[:32]

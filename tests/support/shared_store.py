@@ -9,7 +9,8 @@ from driftline.collector.store import Store, open_store
 
 _shared: list[tuple[tempfile.TemporaryDirectory[str], Store]] = []
 _TABLES = (
-    "otel_traces", "otel_logs", "steps", "memory_ops", "span_facts", "runs", "run_traces", "findings", "not_checked",
+    "otel_traces", "otel_logs", "steps", "memory_ops", "span_facts", "run_parts", "runs", "run_traces", "findings",
+    "not_checked",
 )  # fmt: skip
 
 

@@ -79,7 +79,9 @@ def test_a_run_is_open_while_only_pending_copies_of_it_are_here(store: Store) ->
     store.insert_requests(framed(requests(_TRIP, unended={0})), "pending")
     assert [row["status"] for row in _rolled_up(store)] == ["open"]
     _insert(store, _TRIP)
-    assert [(row["status"], row["outcome"], row["name"]) for row in _rolled_up(store)] == [("unset", "complete", "invoke_workflow trip")]
+    assert [(row["status"], row["outcome"], row["name"]) for row in _rolled_up(store)] == [
+        ("unset", "complete", "invoke_workflow trip")
+    ]
     assert _agrees(store)
 
 

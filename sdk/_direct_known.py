@@ -18,7 +18,7 @@ from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import sampling
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, propagation
 
 from driftline._direct import NO_STATE, DirectTracer
 from driftline._direct_span import ENOUGH
@@ -42,8 +42,6 @@ def direct_tracer(tracer: object) -> DirectTracer | None:
 
 
 def _recognised(tracer: object) -> DirectTracer | None:
-    from opentelemetry.trace.propagation import _SPAN_KEY
-
     runtime: Any = otel_context._RUNTIME_CONTEXT
     if type(tracer) is not sdk.Tracer:
         return None
@@ -70,12 +68,13 @@ def _recognised(tracer: object) -> DirectTracer | None:
     ):
         return None
     root = _flags_of(span, NO_STATE)
-    flags = {word: _child_flags(probe, word, _SPAN_KEY) for word in (1, 3)}
+    key = propagation._SPAN_KEY
+    flags = {word: _child_flags(probe, word, key) for word in (1, 3)}
     if root is None or None in flags.values():
         return None
     sure = {word: found for word, found in flags.items() if found is not None}
     span.end()
-    return DirectTracer(tracer, runtime._current_context, _SPAN_KEY, root, sure, freezes=span._attributes._immutable)
+    return DirectTracer(tracer, runtime._current_context, key, root, sure, freezes=span._attributes._immutable)
 
 
 def _samples_all(sampler: object) -> bool:

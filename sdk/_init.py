@@ -70,13 +70,14 @@ def init(
         warn_once("init twice", "driftline.init() was called again; the first exporter stays")
         return
     with guarded("switching on"):
+        from driftline._direct_known import direct_tracer
         from driftline._export import Exporting, provider_in_use
 
         said = {"service.name": service_name, "service.version": service_version}
         known = {key: value for key, value in said.items() if value}
         provider = tracer_provider or provider_in_use() or _new_provider(known)
         settings.exporting = Exporting(provider, exporter, _endpoint(endpoint), known, redacting)
-        settings.tracer = None
+        settings.recognise, settings.tracer = direct_tracer, None
 
 
 def flush(timeout: float = 10.0) -> bool:

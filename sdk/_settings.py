@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,8 @@ class Settings:
     tracer: trace.Tracer | None = None
     direct: DirectTracer | None = None
     """Stands in for `tracer`, at less cost; None where it cannot."""
+    recognise: Callable[[trace.Tracer], DirectTracer | None] | None = None
+    """Finds that out. `init` puts it here: an import when a span begins would deadlock a child forked meanwhile."""
     looked_at: trace.Tracer | None = None
     """The tracer that `direct` stands in for, or cannot stand in for."""
     unusual_sampler: bool = True
@@ -53,11 +56,9 @@ class Settings:
         if tracer is None:
             tracer = self.get_tracer()
         if tracer is not self.looked_at or (direct is not None and not direct.steady()):
-            if tracer is not self.tracer:  # without `init`, the program may set its provider at any time
-                return None
-            from driftline._direct_known import direct_tracer
-
-            direct = self.direct = direct_tracer(tracer)
+            if self.recognise is None or tracer is not self.tracer:
+                return None  # without `init`, the program may set its provider at any time
+            direct = self.direct = self.recognise(tracer)
             self.looked_at = tracer
         return direct
 

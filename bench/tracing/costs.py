@@ -1,4 +1,4 @@
-"""How a traced call is measured, and the call traced by hand that others are compared with. Needs only OpenTelemetry."""
+"""How a traced call is measured, and the call traced by hand to compare with. Needs nothing but OpenTelemetry."""
 
 from __future__ import annotations
 

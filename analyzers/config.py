@@ -36,8 +36,9 @@ class Config:
     """How to judge.
 
     `skew_ms` bounds the clocks of different hosts against each other; None (`auto`): measured where possible, else
-    unbounded. `redact`: what a server takes from all it stores; None: as before. `severity` maps a detector or `detector.anomaly` to a severity, or to "off". `fail_on` is the lowest
-    severity that fails a build. `loop_min`: how many equal calls without a change of state make a loop.
+    unbounded. `severity` maps a detector or `detector.anomaly` to a severity, or to "off". `fail_on` is the lowest
+    severity that fails a build. `loop_min`: how many equal calls without a change of state make a loop. `redact`: what
+    a server takes from all it stores; None: as before.
     """
 
     fail_on: Severity = "error"

@@ -65,7 +65,7 @@ class DeadLetters:
 
     def keep(self, token: str, requests: Sequence[bytes], reason: str, kind: str, signal: str = "traces") -> None:
         """Set *requests* of the batch *token* aside. Keeping the same again changes nothing."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what was sent, as it was sent
         said = {
             "token": token, "kind": kind, "signal": signal, "requests": len(requests), "reason": reason,
             "at": time.time(),
@@ -212,7 +212,7 @@ def _letter(path: Path) -> Letter:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

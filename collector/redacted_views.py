@@ -59,7 +59,7 @@ TEXT_COLUMNS = {
     table: {
         name.strip("`")
         for columns in (of.texts, of.maps, of.keyed, of.listed_texts, of.listed_maps)
-        for name in columns  # type: ignore[attr-defined]
+        for name in columns
     }
     for table, of in (("otel_traces", _OF_SPANS), ("otel_logs", _OF_LOGS))
 }
@@ -89,7 +89,8 @@ def grouped(prefix: str, singles: Mapping[str, str], lists: Mapping[str, str]) -
     """What columns become, where `touched`: *singles* and *lists* by what becomes of a text (or map) `t_` of theirs.
 
     Those that become the same are done together, in one array: a rule's regular expressions are long, and a view that
-    names them for each column would be too. Returns the arrays, called *prefix* and a number, and the columns taken out of them again.
+    names them for each column would be too. Returns the arrays, called *prefix* and a number, and the columns taken out
+    of them again.
     """
     groups: dict[str, tuple[list[str], list[str]]] = {}
     for columns, place in ((singles, 0), (lists, 1)):
@@ -143,7 +144,9 @@ def _all_texts(columns: _Texts) -> list[str]:
     texts = [*columns.texts, *columns.keyed, *_texts_of(columns.maps)]
     texts += [f"arrayStringConcat({name}, '\\n')" for name in columns.listed_texts]
     inside = ", '\\n', ".join(_texts_of(["m_"]))
-    return texts + [f"arrayStringConcat(arrayMap(m_ -> concat({inside}), {name}), '\\n')" for name in columns.listed_maps]
+    return texts + [
+        f"arrayStringConcat(arrayMap(m_ -> concat({inside}), {name}), '\\n')" for name in columns.listed_maps
+    ]
 
 
 def _named(columns: _Texts, sql: RedactionSql) -> str:

@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driftline._redaction_rules import InvalidRedaction, Rule, parse_rules, to_json
+from driftline._redaction_language import InvalidRedaction
+from driftline._redaction_rules import Rule, parse_rules, to_json
 from driftline.collector.redaction_sql import KEY, RedactionSql, quoted
 from driftline.errors import DriftlineError
 
@@ -67,7 +68,9 @@ class Redaction:
                 f"open it where its {KEY_FILE} lies, with `driftline up`, or put the key into {_VARIABLE}",
             )
         cipher, vector = secrets.token_hex(16), secrets.token_hex(8)
-        hidden = store.value(f"SELECT hex(encrypt('aes-256-ctr', unhex('{_pads(self.key).hex()}'), '{cipher}', '{vector}'))")
+        hidden = store.value(
+            f"SELECT hex(encrypt('aes-256-ctr', unhex('{_pads(self.key).hex()}'), '{cipher}', '{vector}'))"
+        )
         return statement.replace(KEY, f"decrypt('aes-256-ctr', unhex('{hidden}'), '{cipher}', '{vector}')")
 
 

@@ -1,4 +1,4 @@
-"""Rules of redaction as ClickHouse expressions: what `driftline._redaction` does to one value, done to whole columns."""
+"""Rules of redaction as ClickHouse expressions: what `driftline._redaction` does to one value, for whole columns."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class RedactionSql:
                 new_keys = _parts(rule, new_keys, rule.action)
         if new_keys != "k_":
             keys = f"arrayMap(k_ -> {new_keys}, {keys})"
-        return f"CAST((CAST({keys}, 'Array(LowCardinality(String))'), {new_values}), 'Map(LowCardinality(String), String)')"
+        kind = "Map(LowCardinality(String), String)"
+        return f"CAST((CAST({keys}, 'Array(LowCardinality(String))'), {new_values}), '{kind}')"
 
     def hashed_parts(self, places: Iterable[Place], text: str) -> str:
         """A text that detectors compare: what any rule at *places* finds in it is hashed, whatever its action.
@@ -125,7 +126,6 @@ class RedactionSql:
         return " OR ".join(found)
 
 
-
 def hashed(text: str) -> str:
     """HMAC-SHA256 of *text*, first 32 hex digits: ClickHouse has no HMAC of its own everywhere."""
     inner = f"SHA256(concat(substring({KEY}, 1, 64), {text}))"
@@ -176,10 +176,11 @@ def _left(rule: Rule, *, keys_only: bool) -> str:
 
 def _named(rule: Rule) -> str:
     """Whether *rule* means the key `k_`."""
-    found = []
-    for own in (False, True):
-        for regex in rule.key_regexes(own=own):
-            found.append(f"{'' if own else 'NOT '}startsWith(k_, 'driftline.') AND match(k_, {quoted(regex.re2)})")
+    found = [
+        f"{'' if own else 'NOT '}startsWith(k_, 'driftline.') AND match(k_, {quoted(regex.re2)})"
+        for own in (False, True)
+        for regex in rule.key_regexes(own=own)
+    ]
     return f"({_not_spared(rule)}({' OR '.join(f'({one})' for one in found)}))"
 
 
@@ -230,11 +231,11 @@ def _marked_hashed(text: str, regex: str, marked: str) -> str:
     end = f"position(s_, '{SHUT}')"
     piece = hashed(f"substring(s_, 1, {end} - 1)")
     return (
-        f"arrayStringConcat(arrayMap(s_ -> if({end} = 0, s_, concat({piece}, substring(s_, {end} + {len(SHUT.encode())}))), "
+        f"arrayStringConcat(arrayMap(s_ -> "
+        f"if({end} = 0, s_, concat({piece}, substring(s_, {end} + {len(SHUT.encode())}))), "
         f"splitByString('{OPEN}', replaceRegexpAll({bare}, {quoted(regex)}, {quoted(marked)}))))"
     )
 
 
 def _joined(texts: Sequence[str]) -> list[str]:
     return [part for text in texts for part in (text, "'\\n'")]
-

@@ -60,7 +60,9 @@ class Redacting:
             try:
                 found.append(self._span(span))
             except Exception as error:  # noqa: BLE001 - of whatever kind: it must not be sent
-                warn_once("redacting", "driftline does not send a span that it cannot redact (%s)", type(error).__name__)
+                warn_once(
+                    "redacting", "driftline does not send a span that it cannot redact (%s)", type(error).__name__
+                )
         return found
 
     @classmethod
@@ -86,7 +88,11 @@ class Redacting:
             name=self._text("span", "span.name", span.name) or MASK,
             attributes=attributes,
             events=[
-                Event(self._text("event", "event.name", e.name) or MASK, self._attributes("event", e.attributes), e.timestamp)
+                Event(
+                    self._text("event", "event.name", e.name) or MASK,
+                    self._attributes("event", e.attributes),
+                    e.timestamp,
+                )
                 for e in span.events
             ],
             links=[Link(link.context, self._attributes("link", link.attributes)) for link in span.links],

@@ -89,7 +89,9 @@ def pattern(text: Any, where: str) -> Regex:
         raise InvalidRedaction(f"{where}: the pattern {text!r} sets other flags than i, m and s", "leave them out")
     made = Regex(text)
     if any(not found[0] for sample in _SAMPLES for found in made.python.finditer(sample)):
-        raise InvalidRedaction(f"{where}: the pattern {text!r} also matches where nothing is", "require at least one character")
+        raise InvalidRedaction(
+            f"{where}: the pattern {text!r} also matches where nothing is", "require at least one character"
+        )
     return made
 
 
@@ -189,7 +191,12 @@ def members(globs: Iterable[str]) -> tuple[Member, ...]:
     scalar = r"""[^ \t\r\n,\[\]{}"'\\]+"""
     return (
         Member(Regex(rf'(\\\\+"(?i:{any_of})\\\\+"{_WS}:(?s:.)*)'), ""),
-        Member(_member(rf'\\"(?i:{any_of})\\"', rf'\\"({escaped_signs})(?:\\"|"|\\*$)', _nested(escaped, r'\\[^"]'), scalar), '\\"'),
+        Member(
+            _member(
+                rf'\\"(?i:{any_of})\\"', rf'\\"({escaped_signs})(?:\\"|"|\\*$)', _nested(escaped, r'\\[^"]'), scalar
+            ),
+            '\\"',
+        ),
         Member(_member(rf'"(?i:{any_of})"', r'"((?:[^"\\]|\\(?s:.))*)(?:"|\\?$)', _nested(double), scalar), '"'),
         Member(
             _member(

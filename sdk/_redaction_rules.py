@@ -8,15 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from driftline._redaction_language import (
-    InvalidRedaction,
-    Member,
-    Regex,
-    glob,
-    keys_regex,
-    members,
-    pattern,
-)
+from driftline._redaction_language import InvalidRedaction, Member, Regex, glob, keys_regex, members, pattern
 
 Action = Literal["drop", "mask", "hash"]
 Place = Literal["span", "resource", "scope", "event", "link", "status", "log"]
@@ -54,7 +46,10 @@ _SECRET_PATTERNS = (
     r"\bhf_[A-Za-z0-9]{30,}|\bdriftline_(?:ingest|viewer|admin)_[a-z0-9]{10}_[A-Za-z0-9]{40}",
     r"(?i:\bbearer[ \t]+[a-z0-9._~+/-]{8,}=*|\bbasic[ \t]+[a-z0-9+/]{12,}=*)",
     r"(?i:\b[a-z][a-z0-9+.-]*://[^ \t\r\n/@:]*:[^ \t\r\n/@]+@)",
-    r"(?i:\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)[ \t]*[=:][ \t]*[\"']?[^ \t\r\n,;&\"'}]+)",
+    (
+        r"(?i:\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)"
+        r"[ \t]*[=:][ \t]*[\"']?[^ \t\r\n,;&\"'}]+)"
+    ),
 )
 # Each preset: its globs, and its patterns. Whether the digits of a card number add up cannot be asked of a regular
 # expression, so whatever looks like one counts.
@@ -113,7 +108,7 @@ class Rule:
 
     @property
     def member_globs(self) -> tuple[str, ...]:
-        """The globs that name members of JSON. One of nothing but wildcards names keys alone: it would empty all JSON."""
+        """The globs that name members of JSON. One of wildcards alone names keys only: it would empty all JSON."""
         return () if self.patterns else tuple(key for key in self.keys if key.strip("*?"))
 
 

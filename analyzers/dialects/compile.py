@@ -88,9 +88,7 @@ def _number(attributes: set[str]) -> dict[str, int]:
     return {attribute: number for number, attribute in enumerate(sorted(attributes), start=1)}
 
 
-def _field_sql(
-    name: str, keys: dict[str, list[Key]], slots: dict[str, int], redaction: Redaction | None
-) -> str:
+def _field_sql(name: str, keys: dict[str, list[Key]], slots: dict[str, int], redaction: Redaction | None) -> str:
     if name not in keys:
         raise ValueError(f"a view asks for field {name!r}, which no dialect file names")
     candidates = [_key_sql(key, slots) for key in keys[name]]

@@ -1,9 +1,9 @@
 """What `steps`, `memory_ops` and `span_facts` keep of texts that the rules of redaction mean.
 
 Detectors compare texts: agents, tools, targets, keys, versions. A mask would make different things equal, and nothing
-would be missing no longer; so what a rule finds in such a text is hashed here, whatever its action, equal texts to equal
-hashes. Digests, numbers, ids of spans and the words of the vocabulary stay: that is what is judged by. What is only
-shown (messages of errors) gets what the rule says.
+would be missing no longer; so what a rule finds in such a text is hashed here, whatever its action, equal texts to
+equal hashes. Digests, numbers, ids of spans and the words of the vocabulary stay: that is what is judged by. What is
+only shown (messages of errors) gets what the rule says.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ TEXTS: dict[str, dict[str, tuple[Place, ...]]] = {
         "error_type": ("span", "event"),
         **dict.fromkeys(
             (
-                "run_id", "run_parent_id", "conversation_id", "workflow", "name", "operation", "agent", "agent_instance",
-                "variant", "step_name", "uow", "outcome", "tool", "tool_call_id", "call_id", "attempt_reason", "effect",
-                "effect_key", "effect_outcome", "effect_compensates", "model", "provider", "validation",
-                "validation_verdict", "destination", "message_id", "http_method", "db_operation", "code_file",
+                "run_id", "run_parent_id", "conversation_id", "workflow", "name", "operation", "agent",
+                "agent_instance", "variant", "step_name", "uow", "outcome", "tool", "tool_call_id", "call_id",
+                "attempt_reason", "effect", "effect_key", "effect_outcome", "effect_compensates", "model", "provider",
+                "validation", "validation_verdict", "destination", "message_id", "http_method", "db_operation", "code_file",
                 "code_function",
             ),
             ("span",),
         ),
     },
-    "canonical_memory_ops": dict.fromkeys(("store", "key", "version", "version_kind", "watermark", "status"), ("span",)),
+    "canonical_memory_ops": dict.fromkeys(
+        ("store", "key", "version", "version_kind", "watermark", "status"), ("span",)
+    ),
     "canonical_span_facts": {"error_type": ("log",)},
 }  # fmt: skip
 LISTS: dict[str, dict[str, tuple[Place, ...]]] = {

@@ -27,6 +27,9 @@ def test_a_letter_says_what_it_is(dead: DeadLetters) -> None:
     dead.keep("t2-logs", [b"torn"], "checksum", "damaged", "logs")
     os.utime(dead.folder / "t1.refused.json", (1, 1))
     assert dead.newest() == "t2-logs.damaged"
+    # What was sent, before any redaction: nobody else reads it.
+    assert {oct(path.stat().st_mode & 0o777) for path in dead.folder.iterdir()} == {"0o600"}
+    assert dead.folder.stat().st_mode & 0o777 == 0o700
     first, second = dead.letters()
     assert (first.name, first.kind, first.signal, first.requests) == ("t1.refused", "refused", "traces", 2)
     assert (first.reason, first.size) == ("cannot parse", len(framed(SENT)) + 2)

@@ -19,6 +19,7 @@ from driftline import attributes
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = re.findall(r"## ([^\n]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", (DOCS / "sdk.md").read_text(), re.DOTALL)
+REDACTION = re.findall(r"```python\n(.*?)```", (DOCS / "redaction.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize(("title", "code"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
@@ -52,6 +53,16 @@ def test_examples(title: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_section_with_code_was_run() -> None:
     """No example escapes the expression that finds them."""
     assert len(EXAMPLES) == (DOCS / "sdk.md").read_text().count("```python")
+
+
+def test_examples_of_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each runs as it stands, one after the other."""
+    init = driftline.init
+    monkeypatch.setattr(driftline, "init", lambda name, **how: init(name, exporter=InMemorySpanExporter(), **how))
+    assert len(REDACTION) == 3
+    for code in REDACTION:
+        exec(compile(code, "docs/redaction.md", "exec"), {"__name__": "example"})
+    driftline.shutdown()
 
 
 def test_the_vocabulary_names_every_attribute() -> None:

@@ -87,8 +87,8 @@ def test_presets_leave_alone_what_agents_say_of_themselves(preset: str) -> None:
     redactor = Redactor(parse_rules([{"preset": preset}], "test"), KEY)
     said = {
         "gen_ai.usage.input_tokens": "1200", "gen_ai.token.type": "input", "driftline.call.args_digest": "ab" * 16,
-        "driftline.effect.used": '["notes/plan@v4"]', "text": "ask for the secret of good bread", "t": "1790000000000000",
-        "id": "123e4567-e89b-12d3-a456-426614174000",
+        "driftline.effect.used": '["notes/plan@v4"]', "text": "ask for the secret of good bread",
+        "t": "1790000000000000", "id": "123e4567-e89b-12d3-a456-426614174000",
     }  # fmt: skip
     assert redactor.attributes("span", said) == said
 

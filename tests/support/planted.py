@@ -49,7 +49,8 @@ class Plants:
             "mixed": [1, self.a("mixed"), {"x": self.a("mixedmap")}], "json": f'{{"a":"{self.a("json")}"}}',
             "user.name": self.keyed("name"), "user.map": {"x": self.keyed("map")}, "user.list": [self.keyed("list")],
             "user.bytes": self.keyed("bytes").encode(), "password": self.keyed("password"),
-            "args": f'{{"password": "{self.keyed("inside")}", "n": [{{"PASSWORD": {{"x": "{self.keyed("object")}"}}}}]}}',
+            "args": f'{{"password": "{self.keyed("inside")}", '
+            f'"n": [{{"PASSWORD": {{"x": "{self.keyed("object")}"}}}}]}}',
             "quoted": f'{{"body": "{{\\"password\\": \\"{self.keyed("quoted")}\\"}}"}}',
             "python": f"{{'password': '{self.keyed('python')}', 'ok': 1}}",
         }  # fmt: skip
@@ -78,8 +79,9 @@ class Plants:
                            "exception.type": self.a("type")}),
         ]  # fmt: skip
         found = [
-            span(f"invoke_workflow {self.a('name')}", {**common, **self.values(), "gen_ai.workflow.name": self.a("flow"),
-                 "gen_ai.operation.name": "invoke_workflow"}, number=1, ms=90, events=events, status="ERROR",
+            span(f"invoke_workflow {self.a('name')}",
+                 {**common, **self.values(), "gen_ai.workflow.name": self.a("flow"),
+                  "gen_ai.operation.name": "invoke_workflow"}, number=1, ms=90, events=events, status="ERROR",
                  message=f"failed: {self.a('status')} {{\"password\":\"{self.keyed('status')}\"}}", links=[(9, 9)]),
             span("execute_tool pay", {**call, "driftline.attempt": 1}, number=2, parent=1, start=START + MS),
             span("execute_tool pay", {**call, "driftline.attempt": 2}, number=3, parent=1, start=START + 5 * MS),
@@ -88,8 +90,8 @@ class Plants:
         found[0].trace_state = f"a={self.a('state')}"
         found[0].links[0].trace_state = f"a={self.a('linkstate')}"
         fill(found[0].links[0].attributes, self.values())
-        resource = {"service.name": self.a("service"), "host.name": self.a("host"), "service.version": self.a("release"),
-                    **self.values()}  # fmt: skip
+        resource = {"service.name": self.a("service"), "host.name": self.a("host"),
+                    "service.version": self.a("release"), **self.values()}  # fmt: skip
         return request(*found, resource=resource, scope=self.a("scope"), version=self.a("scopeversion"))
 
     def logs(self) -> ExportLogsServiceRequest:
@@ -132,5 +134,7 @@ def columns(store: Store) -> Iterator[tuple[str, str]]:
         " (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')"
     ):
         place = f"{row['table']}.`{row['name']}`"
-        text = store.value(f"SELECT arrayStringConcat(arraySort(groupArray(toString(`{row['name']}`))), '\\n') FROM {row['table']}")
+        text = store.value(
+            f"SELECT arrayStringConcat(arraySort(groupArray(toString(`{row['name']}`))), '\\n') FROM {row['table']}"
+        )
         yield place, str(text)

@@ -1,2 +1,2 @@
 -- How many spans came more than {days} days ago.
-SELECT count() AS spans FROM otel_traces WHERE IngestedAt < now64(3) - toIntervalDay({days:UInt32})
+SELECT count() AS spans FROM otel_traces FINAL WHERE IngestedAt < now64(3) - toIntervalDay({days:UInt32})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -18,17 +17,7 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from driftline.collector.otlp.signals import Request
-
-# A KeyValue's value (tag 0x12) or a log record's body (0x2A) that is a map (0x32) or an empty array (0x2A 0x00), or an
-# array's element (0x0A) that is an array or a map. Lengths follow each tag; a match counts only if the inner length
-# fits the outer one, so text seldom looks like one.
-_CANDIDATE = re.compile(
-    rb"[\x12\x2a](?=(?P<empty>\x02\x2a\x00)|(?P<outer>[\x80-\xff]{0,4}[\x00-\x7f])\x32(?P<inner>[\x80-\xff]{0,4}[\x00-\x7f]))"
-    rb"|\x0a(?=(?P<outer2>[\x80-\xff]{0,4}[\x00-\x7f])[\x2a\x32](?P<inner2>[\x80-\xff]{0,4}[\x00-\x7f]))",
-)
-
-# A value that is a number in a table of strings (0x40), which requests for traces and logs do not have.
-_REFERENCE = re.compile(rb"[\x12\x2a][\x02-\x06]\x40")
+from driftline.collector.wire_search import may_hold_nested, may_hold_reference
 
 _LONG = 1e21  # from here on a double is written with an exponent; below, with its shortest digits and zeros
 
@@ -63,23 +52,11 @@ def _of(holder: Any) -> Iterator[AnyValue]:
 def empty_references(request: Request, wire: bytes) -> int:
     """Empty the values that refer to a table of strings (profiles have one); how many there were."""
     found = 0
-    for value in _values(request) if _REFERENCE.search(wire) else ():
+    for value in _values(request) if may_hold_reference(wire) else ():
         if value.WhichOneof("value") == "string_value_strindex":
             value.Clear()
             found += 1
     return found
-
-
-def may_hold_nested(wire: bytes) -> bool:
-    """Whether the bytes of a request may hold a nested value; never false when they do (minimal varints assumed)."""
-    for match in _CANDIDATE.finditer(wire):
-        if match["empty"] is not None:
-            return True
-        first = match["outer"] is not None
-        outer, inner = (match["outer"], match["inner"]) if first else (match["outer2"], match["inner2"])
-        if _number(outer) == 1 + len(inner) + _number(inner):
-            return True
-    return False
 
 
 def value_of(value: AnyValue) -> Any:
@@ -110,7 +87,3 @@ def _rewrite(value: AnyValue) -> bool:
 
 def _has_no_columns(elements: Any) -> bool:
     return not elements or any(item.HasField("array_value") or item.HasField("kvlist_value") for item in elements)
-
-
-def _number(varint: bytes) -> int:
-    return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(varint))

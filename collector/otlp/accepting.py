@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from driftline.collector.otlp.signals import LOGS, METRICS, TRACES, Request, Signal
+
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)  # ids that are none
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def _accept_spans(request: Request) -> Accepted:
     for group in request.resource_spans:
         for scoped in group.scope_spans:
             bad = [
-                n for n, span in enumerate(scoped.spans) if not _valid(span.trace_id, 16) or not _valid(span.span_id, 8)
+                number
+                for number, span in enumerate(scoped.spans)
+                if not _valid(span.trace_id, _NO_TRACE) or not _valid(span.span_id, _NO_SPAN)
             ]
             for number in reversed(bad):
                 del scoped.spans[number]
@@ -65,10 +68,10 @@ def _accept_records(request: Request) -> Accepted:
         for scoped in group.scope_logs:
             records += len(scoped.log_records)
             for record in scoped.log_records:
-                if record.trace_id and not _valid(record.trace_id, 16):
+                if record.trace_id and not _valid(record.trace_id, _NO_TRACE):
                     record.ClearField("trace_id")
                     changed = True
-                if record.span_id and not (_valid(record.span_id, 8) and record.trace_id):
+                if record.span_id and not (_valid(record.span_id, _NO_SPAN) and record.trace_id):
                     record.ClearField("span_id")
                     changed = True
     return Accepted(request, records, 0, "", changed)
@@ -86,5 +89,5 @@ def _refuse_points(request: Request) -> Accepted:
     return Accepted(request, 0, points, reason if points else "", False)
 
 
-def _valid(identifier: Any, length: int) -> bool:
-    return len(identifier) == length and any(identifier)
+def _valid(identifier: bytes, none: bytes) -> bool:
+    return len(identifier) == len(none) and identifier != none

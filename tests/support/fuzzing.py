@@ -36,6 +36,7 @@ with watched:
     import driftline.collector.collector
     import driftline.collector.nested
     from driftline.collector import otlp
+    from driftline.collector.wire_search import may_hold_nested
 
 from fake_store import FakeStore
 from fuzzing_mutations import changed_json, changed_protobuf
@@ -95,9 +96,7 @@ class Target:
         again = self._collector.receive(request, otlp.PROTOBUF, signal.name)
         assert (again.items, again.rejected) == (items, 0)
         assert self._collector.written == [(request, items, signal.name)]
-        assert not driftline.collector.nested.may_hold_nested(request) or not driftline.collector.nested.flatten_nested(
-            again.request
-        )
+        assert not may_hold_nested(request) or not driftline.collector.nested.flatten_nested(again.request)
 
     async def _post(self, path: str, kind: str, encoding: str, body: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
         """The answer of the app."""

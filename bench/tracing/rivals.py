@@ -5,7 +5,8 @@
 Each is installed as its newest release into a temporary environment, beside opentelemetry-sdk; what cannot be installed
 or set up without an account is said and skipped. Each traces the same function, with arguments and result as it does by
 default, and sends into a batch processor whose exporter reads everything and forgets it; where a library allows no
-exporter of ours, it sends to an address where nobody listens. The call traced by hand is measured in the same process.
+exporter of ours, it sends to a server that says yes to everything. The call traced by hand is measured in the same
+process.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from tracing.costs import Call, Flush, Reading, alternate, by_hand, head, one_after_the_other, show
+from typing_extensions import Self
 
-# Nobody listens there.
-_NOWHERE = "http://127.0.0.1:9"
+_SERVER = os.environ.get("BENCH_SERVER", "")
 Made = tuple[Call, Flush]
 
 
@@ -91,7 +94,7 @@ def _langfuse() -> Made:
     from langfuse import Langfuse, observe
 
     provider = _provider()
-    client = Langfuse(public_key="pk-bench", secret_key="sk-bench", host=_NOWHERE, tracer_provider=provider,
+    client = Langfuse(public_key="pk-bench", secret_key="sk-bench", host=_SERVER, tracer_provider=provider,
                       span_exporter=Reading())  # fmt: skip
     return observe(name="refund", as_type="tool")(_work), client.flush
 
@@ -99,10 +102,13 @@ def _langfuse() -> Made:
 def _mlflow() -> Made:
     import mlflow
     from mlflow.entities import SpanType
-    from mlflow.tracing.destination import MlflowExperimentLocation  # noqa: F401 - that it is a version we know
 
-    mlflow.set_tracking_uri(_NOWHERE)
-    return mlflow.trace(name="refund", span_type=SpanType.TOOL)(_work), mlflow.flush_trace_async_logging
+    mlflow.set_tracking_uri("sqlite:///traces.db")  # without a server it traces nothing at all
+    call = mlflow.trace(name="refund", span_type=SpanType.TOOL)(_work)
+    call("991", 1)
+    if mlflow.get_last_active_trace_id() is None:
+        raise ValueError("MLflow does not trace here")
+    return call, mlflow.flush_trace_async_logging
 
 
 def _opik() -> Made:
@@ -125,15 +131,22 @@ RIVALS: dict[str, tuple[str, Callable[[], Made]]] = {
     "Logfire": ("logfire", _logfire),
     "OpenInference": ("openinference-instrumentation", _openinference),
     "Langfuse": ("langfuse", _langfuse),
-    "MLflow": ("mlflow-tracing", _mlflow),
+    "MLflow": ("mlflow", _mlflow),
     "Opik": ("opik", _opik),
     "Weave": ("weave", _weave),
 }
 
 
+_OF_OPENTELEMETRY = ("OpenTelemetry util-genai", "Traceloop", "Logfire", "OpenInference", "Langfuse")
+
+
 def measure(name: str, rounds: int, count: int) -> list[float]:
     """The figures of one library, in this environment."""
     call, flush = RIVALS[name][1]()
+    call("991", 1)
+    flush()
+    if name in _OF_OPENTELEMETRY and not Reading.read:
+        raise ValueError(f"{name} exports nothing here")
     theirs = by_hand(Reading())
     ours, raw = one_after_the_other(call, flush), one_after_the_other(theirs.plain, theirs.flush)
     with trace.use_span(trace.INVALID_SPAN):
@@ -164,15 +177,50 @@ def _apart(python: Path, name: str, package: str, rounds: int, count: int, secon
 
 def apart(python: Path, name: str, rounds: int, count: int, seconds: int) -> list[float]:
     """The figures of one library, measured by another interpreter that has it."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": home, "OPIK_URL_OVERRIDE": _NOWHERE,
-                       "OPIK_SENTRY_ENABLE": "false", "WANDB_MODE": "offline", "DO_NOT_TRACK": "1"}  # fmt: skip
+    with tempfile.TemporaryDirectory() as home, _Yes() as server:
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": home, "BENCH_SERVER": server.url,
+                       "OPIK_URL_OVERRIDE": server.url, "OPIK_SENTRY_ENABLE": "false"}  # fmt: skip
         command = [python, __file__, name, str(rounds), str(count)]
         done = subprocess.run(
             command, check=True, timeout=seconds, capture_output=True, text=True, env=environment, cwd=home
         )
     found: Any = json.loads(done.stdout.strip().splitlines()[-1])
     return [float(cell) for cell in found]
+
+
+class _Yes:
+    """A server in this process that answers `{}` to whatever it is sent."""
+
+    def __enter__(self) -> Self:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def __getattr__(self, name: str) -> Any:
+                if name.startswith("do_"):
+                    return self.answer
+                raise AttributeError(name)
+
+            def answer(self) -> None:
+                """Yes."""
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def _reason(error: Exception) -> str:

@@ -53,7 +53,7 @@ def store() -> Store:
     return fresh_store()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(VALUES, min_size=1, max_size=40), number=st.sampled_from(range(len(RULES))))
 def test_both_take_the_same(store: Store, values: list[str], number: int) -> None:
     """Attributes, names, bodies: of any text, under any key, at every place that a rule may name."""

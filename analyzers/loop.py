@@ -182,12 +182,23 @@ class AnalysisLoop:
         self._looked = (-1 if stored is None else stored, now)
         return False
 
+    def _store_answers(self) -> bool:
+        try:
+            self._store.value("SELECT 1")
+        except Exception:  # noqa: BLE001 - that is the answer
+            return False
+        return True
+
     def _try_once(self) -> bool:
         try:
             if not self._at_rest():
                 self.run_once()
-        except Exception:  # noqa: BLE001 - the thread outlives whatever befalls the store
-            _log.exception("analysis is interrupted; what is due stays due")
+        except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls the store
+            if self._store_answers():
+                _log.exception("analysis is interrupted; what is due stays due")
+            else:  # nothing is wrong with the analysis: where is not worth a page
+                said = (str(error).splitlines() or [""])[0][-300:]
+                _log.warning("analysis waits for ClickHouse, what is due stays due: %s", said)
             self._looked = (-1, 0.0)
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,8 @@ class Compensations:
         known = calls.select("run", "call_id").filter(pl.col("call_id") != "").unique()
         elsewhere = undoing.join(known, left_on=["run", "compensates"], right_on=["run", "call_id"], how="anti")
         self._elsewhere = set(elsewhere["row"].to_list())
+        others = calls.join(undoing.select("row"), on="row", how="anti").select("run", "targets").explode("targets")
+        self._acted_on = set(others.drop_nulls().rows())
         self._by_run: dict[str, list[Execution]] = defaultdict(list)
         self._by_call: dict[str, list[Execution]] = defaultdict(list)
         for execution in objects(undoing):
@@ -93,8 +96,8 @@ class Compensations:
                 of_run = [e for e in executions if e.run == run]
                 if compensation.targets:
                     self._take_by_target(compensation, of_run, found)
-                elif self._payloads.redacted(compensation):
-                    self._doubt(compensation, self._perhaps_before(compensation, of_run), executions, found)
+                else:
+                    self._doubt(compensation, self._perhaps_unnamed(compensation, of_run), executions, found)
         return found
 
     def _names(self, compensation: Execution, execution: Execution) -> bool:
@@ -110,9 +113,27 @@ class Compensations:
         if created or declared:
             self._take(compensation, created or declared, executions, found)
         else:
-            # What redaction took may have said that it is this one that was undone.
-            taken = [e for e in later if e not in same and self._payloads.redacted(e)]
-            self._doubt(compensation, [*same, *taken], executions, found)
+            unnamed = [e for e in self._perhaps_unnamed(compensation, later) if e not in same]
+            self._doubt(compensation, [*same, *unnamed], executions, found)
+
+    def _perhaps_unnamed(self, compensation: Execution, executions: list[Execution]) -> list[Execution]:
+        """Those of *executions* that *compensation* may have undone although nothing that was kept says so.
+
+        What redaction took may have said it. So may a result that was not captured, where something is taken back that
+        nobody is known to have acted on before: it must have come from somewhere.
+        """
+        later = self._perhaps_before(compensation, executions)
+        takes_back = re.search(_UNDOING_NAME, compensation.tool) is not None
+        if takes_back and not any((compensation.run, target) in self._acted_on for target in compensation.targets):
+            said = self._payloads.arguments(compensation) and not self._payloads.redacted(compensation)
+            hidden = not compensation.targets and not said
+            return [e for e in later if self._payloads.redacted(e) or self._is_unseen(e, hidden=hidden)]
+        taken = not compensation.targets and self._payloads.redacted(compensation)
+        return [e for e in later if taken or (compensation.targets and self._payloads.redacted(e))]
+
+    def _is_unseen(self, execution: Execution, *, hidden: bool) -> bool:
+        """Whether what *execution* brought into being is not known; *hidden*: or what was taken back is not."""
+        return hidden or (not execution.created and not self._payloads.result(execution))
 
     @staticmethod
     def _perhaps_before(compensation: Execution, executions: Iterable[Execution]) -> list[Execution]:

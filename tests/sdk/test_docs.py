@@ -58,7 +58,12 @@ def test_every_section_with_code_was_run() -> None:
 def test_examples_of_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each runs as it stands, one after the other."""
     init = driftline.init
-    monkeypatch.setattr(driftline, "init", lambda name, **how: init(name, exporter=InMemorySpanExporter(), **how))
+    provider = TracerProvider(shutdown_on_exit=False)  # the global one is for all tests
+
+    def init_here(name: str, **how: Any) -> None:
+        init(name, exporter=InMemorySpanExporter(), tracer_provider=provider, **how)
+
+    monkeypatch.setattr(driftline, "init", init_here)
     assert len(REDACTION) == 3
     for code in REDACTION:
         exec(compile(code, "docs/redaction.md", "exec"), {"__name__": "example"})

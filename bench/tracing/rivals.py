@@ -5,7 +5,7 @@
 Each is installed as its newest release into a temporary environment, beside opentelemetry-sdk; what cannot be installed
 or set up without an account is said and skipped. Each traces the same function, with arguments and result as it does by
 default, and sends into a batch processor whose exporter reads everything and forgets it; where a library allows no
-exporter of ours, it sends to a server that says yes to everything, or (MLflow) writes to SQLite, and `all` includes that.
+exporter of ours, it sends to a server that says yes to everything, or (MLflow) writes to SQLite; `all` includes that.
 The call traced by hand is measured in the same process.
 """
 

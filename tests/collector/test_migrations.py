@@ -118,7 +118,9 @@ def test_a_view_of_an_older_text_is_replaced(store: Store, name: str) -> None:
     inbox = inbox_statements()
     old = {
         "otlp_inbox": inbox["otlp_inbox"] + " COMMENT 'old'",
-        "otlp_spans": inbox["otlp_spans"].replace("span.name AS SpanName", "concat('old ', span.name) AS SpanName"),
+        "otlp_spans": re.sub(
+            r"(\S+\(span, 'name'\)) AS SpanName", r"concat('old ', \1) AS SpanName", inbox["otlp_spans"]
+        ),
         "canonical_steps": "CREATE MATERIALIZED VIEW canonical_steps TO steps AS SELECT TraceId AS trace_id, "
         "SpanId AS span_id, 'by the old view' AS name, Timestamp AS started_at FROM otel_traces",
         "canonical_memory_ops": "CREATE MATERIALIZED VIEW canonical_memory_ops TO memory_ops AS SELECT "

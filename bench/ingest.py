@@ -3,7 +3,7 @@
     python bench/ingest.py [--quick] [--no-rivals] [--rivals-in FOLDER] [--soak SPANS]
 
 Requests of 512 spans of an agent program (12 attributes, events, links, arrays) go over HTTP to a collector in a
-process of its own: parsed, checked, written to the log and synced, answered, decoded by ClickHouse into its three
+process of its own: parsed, checked, written to the log and synced, answered, decoded by ClickHouse into its four
 tables. The clock stops when the last span can be queried. The engine's own limit is one INSERT of the same bytes from
 a file through the same views, in the same run, in a fresh process on a fresh store. Rates depend on the machine
 (senders and collector share it), their ratio hardly. A warm-up of both is not counted. Other servers (rivals.py) get
@@ -43,7 +43,7 @@ from soak import soak
 SPANS = 512  # in a request: the batch size of OpenTelemetry's own processor
 SENDERS = 4
 WARM_UP = 4  # requests
-TABLES = ("otel_traces", "steps", "memory_ops")
+TABLES = ("otel_traces", "steps", "memory_ops", "run_parts")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def soak(spans: int, bodies: list[bytes], each: int, command: list[str]) -> None
     chance = random.Random(7)
     seen: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
         child = subprocess.Popen([*command, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None and child.stdin is not None
         try:
@@ -38,7 +39,8 @@ def soak(spans: int, bodies: list[bytes], each: int, command: list[str]) -> None
                 if number % _EVERY == 0:
                     seen.append((number * each, _resident(child.pid)))
                     if len(seen) % 10 == 1:
-                        print(f"{seen[-1][0]:>12,} spans{seen[-1][1]:>10,.0f} MiB resident", flush=True)
+                        minutes = (time.monotonic() - began) / 60
+                        print(f"{seen[-1][0]:>12,} spans{seen[-1][1]:>10,.0f} MiB{minutes:>8.1f} min", flush=True)
             _wait(port, -(-spans // each) * each)
             seen.append((spans, _resident(child.pid)))
             child.stdin.close()
@@ -69,9 +71,9 @@ def _trace_ids(body: bytes) -> set[bytes]:
 
 
 def _resident(process: int) -> float:
-    """MiB of memory that *process* holds, without what it maps of files."""
+    """MiB of memory that *process* holds, with what it maps of files (its programs, mostly)."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) / 1024
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
 def _wait(port: int, spans: int) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from histories import framed, fresh_store, requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from driftline.analyzers.roll_up import VIEW, install_roll_up
-from driftline.collector.store import Store
+from driftline.collector.store import Store, read_sql
 
 _TRIP = """
 P1 run(trip) outcome=complete run=r1 conversation=c1
@@ -95,3 +96,47 @@ def test_what_is_stored_already_is_rolled_up_when_the_view_is_new(store: Store) 
         assert install_roll_up(store)
     assert _agrees(store)
     assert not install_roll_up(store)
+
+
+def _spans(*spans: tuple[str, dict[str, str], str]) -> ExportTraceServiceRequest:
+    """Spans in traces named by a digit, with these attributes, linked to the trace of another digit ('' = none)."""
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for number, (trace, attributes, other) in enumerate(spans, start=1):
+        span = scoped.spans.add(trace_id=bytes.fromhex(trace * 32), span_id=number.to_bytes(8, "big"), name="work")
+        span.kind = {"send": span.SPAN_KIND_PRODUCER, "process": span.SPAN_KIND_CONSUMER}.get(
+            attributes.get("kind", ""), 1
+        )
+        for key, value in attributes.items():
+            span.attributes.add(key=key).value.string_value = value
+        if other:
+            span.links.add(trace_id=bytes.fromhex(other * 32), span_id=bytes(7) + b"\1")
+    return request
+
+
+def test_the_traces_of_a_run_are_found_from_any_of_them(store: Store) -> None:
+    message = {"messaging.destination.name": "orders", "messaging.message.id": "m1"}
+    store.insert_requests(
+        framed(
+            [
+                _spans(
+                    ("1", {"driftline.run.id": "r"}, ""),
+                    ("2", {"driftline.run.id": "r"}, ""),
+                    ("3", {}, "4"),
+                    ("4", {}, ""),
+                    ("5", {"kind": "send", **message}, ""),
+                    ("6", {"kind": "process", **message}, ""),
+                    ("7", {"driftline.run.id": "parent"}, ""),
+                    ("8", {"driftline.run.id": "child", "driftline.run.parent_id": "parent"}, ""),
+                    ("9", {}, ""),
+                )
+            ]
+        ),
+        "related",
+    )
+    related = read_sql("driftline.analyzers", "sql/related_traces.sql")
+    for one, other in ("12", "34", "56", "78"):
+        for trace in (one, other):
+            found = {row["trace_id"][0] for row in store.rows(related, {"traces": [trace * 32]})}
+            assert found | {trace} == {one, other}
+    assert {row["trace_id"][0] for row in store.rows(related, {"traces": ["9" * 32]})} <= {"9"}

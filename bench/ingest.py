@@ -54,6 +54,8 @@ class Figures:
     bytes_per_span: float
     latencies: tuple[float, ...] = ()  # seconds, one a request
     lag: float = 0.0  # seconds from the last answer until everything could be queried
+    alone: float = 0.0  # the same, for one request that comes alone
+    bytes_unmerged: float = 0.0  # bytes a span as it lies, before all parts are merged to one
 
 
 RIVAL_REQUESTS = 6  # of which the first warms up: slow servers shall not take all day
@@ -144,7 +146,11 @@ def through_the_collector(bodies: list[bytes]) -> Figures:
         port = int(child.stdout.readline())
         _send(port, bodies[:WARM_UP])
         _stored(port, WARM_UP * SPANS)
-        rest = bodies[WARM_UP:]
+        _send(port, bodies[WARM_UP : WARM_UP + 1])
+        answered = time.perf_counter()
+        _stored(port, (WARM_UP + 1) * SPANS)
+        alone = time.perf_counter() - answered
+        rest = bodies[WARM_UP + 1 :]
         began = time.perf_counter()
         latencies = _send(port, rest)
         answered = time.perf_counter()
@@ -154,7 +160,9 @@ def through_the_collector(bodies: list[bytes]) -> Figures:
         said = json.loads(child.stdout.readline())
     assert said["spans"] == len(bodies) * SPANS
     rate = len(rest) * SPANS / (ended - began)
-    return Figures(rate, said["bytes"] / said["spans"], tuple(latencies), ended - answered)
+    return Figures(
+        rate, said["bytes"] / said["spans"], tuple(latencies), ended - answered, alone, said["unmerged"] / said["spans"]
+    )
 
 
 def by_the_engine(bodies: list[bytes]) -> Figures:
@@ -308,14 +316,21 @@ def insert(folder: str) -> None:
 
 
 def _on_disk(store: Any) -> dict[str, int]:
+    """Spans, and the bytes of all tables that they lie in: as they are, and merged."""
+    unmerged = _bytes(store)
     for table in TABLES:
         store.command(f"OPTIMIZE TABLE {table} FINAL")
-    size = store.value(
-        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() "
-        "AND table IN {tables:Array(String)}",
-        {"tables": list(TABLES)},
+    return {"spans": store.value("SELECT count() FROM otel_traces"), "bytes": _bytes(store), "unmerged": unmerged}
+
+
+def _bytes(store: Any) -> int:
+    return int(
+        store.value(
+            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() "
+            "AND table IN {tables:Array(String)}",
+            {"tables": list(TABLES)},
+        )
     )
-    return {"spans": store.value("SELECT count() FROM otel_traces"), "bytes": size}
 
 
 def _framed(body: bytes) -> bytes:
@@ -377,15 +392,27 @@ def main() -> None:
         return
     bodies = requests(WARM_UP + (40 if options.quick else 1000))
     size = sum(map(len, bodies)) / len(bodies) / SPANS
-    print(f"{len(bodies)} requests of {SPANS} spans, {size:.0f} bytes a span on the wire; {SENDERS} senders, ", end="")
-    print(f"{os.cpu_count()} cores for them and the server ({platform.machine()}, Python {platform.python_version()})")
+    print(f"{_machine()}; Python {platform.python_version()}; {os.cpu_count()} cores for senders and server")
+    print(f"{len(bodies)} requests of {SPANS} spans, {size:.0f} bytes a span on the wire; {SENDERS} senders")
     limit = by_the_engine(bodies)
     print(f"{'':<26}{'spans/s':>10}{'ratio':>9}{'B/span':>9}{'p50 ms':>8}{'p99 ms':>9}{'lag ms':>9}{'ours':>9}")
     show("the engine's own limit", limit, limit)
     ours = through_the_collector(bodies)
     show("driftline", ours, limit)
+    print(f"{'':<26}a request alone can be queried {ours.alone * 1000:.0f} ms after its answer; ", end="")
+    print(f"{ours.bytes_unmerged:.0f} bytes a span before merges are done")
     if not options.no_rivals:
         compare(bodies, limit, ours, options.rivals_in)
+
+
+def _machine() -> str:
+    """What this runs on."""
+    try:
+        said = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        model = next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor()
+    return f"{platform.system()} {platform.machine()}, {model}"
 
 
 def serve_command() -> list[str]:

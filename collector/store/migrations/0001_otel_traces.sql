@@ -4,7 +4,7 @@
 -- Synced after each insert, as the write-ahead log forgets a batch then (the tables behind this one likewise).
 CREATE TABLE IF NOT EXISTS otel_traces
 (
-    Timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    Timestamp DateTime64(9, 'UTC') CODEC(T64, ZSTD(1)),
     TraceId String CODEC(ZSTD(1)),
     SpanId String CODEC(ZSTD(1)),
     ParentSpanId String CODEC(ZSTD(1)),
@@ -15,8 +15,8 @@ CREATE TABLE IF NOT EXISTS otel_traces
     ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     ScopeName String CODEC(ZSTD(1)),
     ScopeVersion String CODEC(ZSTD(1)),
-    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    Duration UInt64 CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    Duration UInt64 CODEC(T64, ZSTD(1)),
     StatusCode LowCardinality(String) CODEC(ZSTD(1)),
     StatusMessage String CODEC(ZSTD(1)),
     Events Nested

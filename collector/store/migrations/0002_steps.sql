@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS steps
     kind LowCardinality(String) CODEC(ZSTD(1)),      -- run agent step tool llm memory retrieval validation send process other
     operation LowCardinality(String) CODEC(ZSTD(1)), -- gen_ai.operation.name as it came
     span_kind LowCardinality(String) CODEC(ZSTD(1)),
-    started_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
-    ended_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    started_at DateTime64(9, 'UTC') CODEC(T64, ZSTD(1)),
+    ended_at DateTime64(9, 'UTC') CODEC(T64, ZSTD(1)),
     status LowCardinality(String) CODEC(ZSTD(1)),    -- unset ok error
     status_message String CODEC(ZSTD(1)),
     error_type LowCardinality(String) CODEC(ZSTD(1)),
@@ -29,8 +29,8 @@ CREATE TABLE IF NOT EXISTS steps
     agent_instance String CODEC(ZSTD(1)),
     variant LowCardinality(String) CODEC(ZSTD(1)),
     step_name LowCardinality(String) CODEC(ZSTD(1)),
-    seq Nullable(Int64) CODEC(ZSTD(1)),
-    seq_end Nullable(Int64) CODEC(ZSTD(1)),
+    seq Nullable(Int64) CODEC(T64, ZSTD(1)),
+    seq_end Nullable(Int64) CODEC(T64, ZSTD(1)),
     uow String CODEC(ZSTD(1)),
     uow_atomic Bool CODEC(ZSTD(1)),
     outcome LowCardinality(String) CODEC(ZSTD(1)),
@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS steps
     link_traces Array(String) CODEC(ZSTD(1)),
     link_spans Array(String) CODEC(ZSTD(1)),
     code_file LowCardinality(String) CODEC(ZSTD(1)),
-    code_line Nullable(Int32) CODEC(ZSTD(1)),
+    code_line Nullable(Int32) CODEC(T64, ZSTD(1)),
     code_function LowCardinality(String) CODEC(ZSTD(1)),
     dropped_attributes UInt32 CODEC(ZSTD(1)),
     remote_parent Bool CODEC(ZSTD(1)),

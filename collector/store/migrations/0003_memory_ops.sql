@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS memory_ops
     status LowCardinality(String) CODEC(ZSTD(1)),    -- committed rolled_back unknown; '' on reads
     epoch Nullable(Int64) CODEC(ZSTD(1)),
     watermark String CODEC(ZSTD(1)),
-    started_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    started_at DateTime64(9, 'UTC') CODEC(T64, ZSTD(1)),
     row_version UInt32 CODEC(ZSTD(1)),
     ingested_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
     INDEX started_minmax started_at TYPE minmax GRANULARITY 1,

@@ -1,7 +1,8 @@
 -- Spans with their payloads, column for column the OpenTelemetry ClickHouse exporter's own table, so that the
 -- exporter can write it directly. Behind its columns stand ours, all with defaults.
 -- Sorted by trace: what reads payloads reads one trace. Time-range work goes to `steps`.
--- Synced after each insert, as the write-ahead log forgets a batch then (the tables behind this one likewise).
+-- Synced after each insert, as the write-ahead log forgets a batch then (the tables behind this one likewise). What an
+-- insert writes is one file for all columns: to sync one for each takes longer. Merges make larger parts, with columns apart.
 CREATE TABLE IF NOT EXISTS otel_traces
 (
     Timestamp DateTime64(9, 'UTC') CODEC(T64, ZSTD(1)),
@@ -45,4 +46,5 @@ CREATE TABLE IF NOT EXISTS otel_traces
 ENGINE = ReplacingMergeTree(RowVersion)
 PARTITION BY toYYYYMM(Timestamp)
 ORDER BY (TraceId, SpanId)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 10000, index_granularity = 8192
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 10000,
+    min_bytes_for_wide_part = 67108864, index_granularity = 8192

@@ -25,4 +25,5 @@ CREATE TABLE IF NOT EXISTS memory_ops
 ENGINE = ReplacingMergeTree(row_version)
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (trace_id, span_id, position)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 10000
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 10000,
+    min_bytes_for_wide_part = 67108864

@@ -64,11 +64,11 @@ def _suspicions(
         way: payloads.corrected(tied) for way, tied in across_runs.candidates(writes, config.catalogue).items()
     }
     by_intent = [e for e in payloads.corrected(intents.candidates(writes, config.catalogue)) if e.applied]
-    runs = {e.run for e in (*same, *by_intent, *(e for tied in over_runs.values() for e in tied))}
+    suspected = [*same, *by_intent, *(e for tied in over_runs.values() for e in tied)]
 
     @cache
     def compensations() -> Compensations:
-        return Compensations(record, calls, runs, config.catalogue, payloads)
+        return Compensations(record, calls, suspected, config.catalogue, payloads)
 
     by_run: dict[str, list[Execution]] = defaultdict(list)
     for execution in same:

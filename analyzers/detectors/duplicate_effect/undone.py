@@ -52,8 +52,14 @@ class Compensations:
     """The compensations of a record, found by run and by the call they name."""
 
     def __init__(
-        self, record: Record, calls: pl.DataFrame, runs: Iterable[str], catalogue: Catalogue, payloads: Payloads
+        self,
+        record: Record,
+        calls: pl.DataFrame,
+        suspected: Sequence[Execution],
+        catalogue: Catalogue,
+        payloads: Payloads,
     ) -> None:
+        runs = {e.run for e in suspected}
         self._payloads = payloads
         self._losses = Losses(record)
         self._undoes = {name: frozenset(tool.compensates) for name, tool in catalogue.tools.items() if tool.compensates}
@@ -75,7 +81,8 @@ class Compensations:
         known = calls.select("run", "call_id").filter(pl.col("call_id") != "").unique()
         elsewhere = undoing.join(known, left_on=["run", "compensates"], right_on=["run", "call_id"], how="anti")
         self._elsewhere = set(elsewhere["row"].to_list())
-        others = calls.join(undoing.select("row"), on="row", how="anti").select("run", "targets").explode("targets")
+        of_runs = calls.filter(pl.col("run").is_in(undoing["run"].unique().to_list()))
+        others = of_runs.join(undoing, on="row", how="anti").select("run", "targets").explode("targets")
         self._acted_on = set(others.drop_nulls().rows())
         self._by_run: dict[str, list[Execution]] = defaultdict(list)
         self._by_call: dict[str, list[Execution]] = defaultdict(list)
@@ -84,6 +91,8 @@ class Compensations:
                 self._by_call[execution.compensates].append(execution)
             else:
                 self._by_run[execution.run].append(execution)
+        nameless = [compensation for found in self._by_run.values() for compensation in found]
+        payloads.load([*nameless, *(e for e in suspected if e.run in self._by_run)])
 
     def of(self, executions: Sequence[Execution]) -> Undone:
         """What of *executions*, members of one run's group, was undone. Each compensation undoes one of them."""

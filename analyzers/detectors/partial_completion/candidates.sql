@@ -38,15 +38,15 @@ WHERE status = 'error' OR result_error OR pending OR outcome IN ('failed', 'canc
 UNION DISTINCT
 SELECT trace_id FROM $steps WHERE kind IN ('send', 'process') AND destination IN (SELECT destination FROM waiting)
 UNION DISTINCT
-SELECT trace_id FROM $steps
-WHERE kind = 'llm' AND arrayExists(
+SELECT trace_id FROM
+(
+    SELECT trace_id, finish_reasons AS reasons, false AS silent FROM $steps WHERE kind = 'llm'
+    UNION ALL
+    SELECT of_trace, logged_reasons, ifNull(logged_empty, false) FROM $span_facts
+)
+WHERE silent OR arrayExists(
     reason -> match(reason, '(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete'),
-    finish_reasons)
-UNION DISTINCT
-SELECT of_trace AS trace_id FROM $span_facts
-WHERE logged_empty OR arrayExists(
-    reason -> match(reason, '(?i)length|max_?(output_)?tokens|content_?filter|safety|recitation|blocklist|prohibited|incomplete'),
-    logged_reasons)
+    reasons)
 UNION DISTINCT
 SELECT trace_id FROM $steps
 WHERE kind = 'tool' AND isNotNull(result_empty) AND tool IN (SELECT tool FROM $steps WHERE kind = 'tool' AND result_empty)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -15,13 +16,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from recorded_spans import Program, Recorded
 
 import driftline
-from driftline import _guard
+from driftline import _guard, _process
 from driftline._settings import Settings, settings
 
 
 @pytest.fixture(autouse=True)
 def as_after_import() -> Iterator[None]:
-    """Settings as `import driftline` leaves them, before and after."""
+    """Settings as `import driftline` leaves them, before and after; no two tests are one process."""
     for member in dataclasses.fields(Settings):
         setattr(settings, member.name, getattr(Settings(), member.name))
     _guard._said.clear()
@@ -29,6 +30,7 @@ def as_after_import() -> Iterator[None]:
     driftline.shutdown(1.0)
     for member in dataclasses.fields(Settings):
         setattr(settings, member.name, getattr(Settings(), member.name))
+    _process.set_for_testing(str(uuid.uuid4()))
 
 
 @pytest.fixture

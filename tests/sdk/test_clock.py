@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,11 +19,9 @@ SEQ, END = "driftline.seq", "driftline.seq.end"
 
 
 @pytest.fixture(autouse=True)
-def from_one() -> Iterator[None]:
+def from_one() -> None:
     """Each test is a process that has just begun."""
     _process.set_for_testing("instance")
-    yield
-    _process.set_for_testing(str(uuid.uuid4()))
 
 
 def _ticks(spans: Recorded) -> list[int]:
